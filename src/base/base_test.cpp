@@ -1,0 +1,141 @@
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <numeric>
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/file.h"
+#include "base/hash.h"
+#include "base/threads.h"
+
+namespace pixellm {
+namespace {
+
+namespace fs = std::filesystem;
+
+class TemporaryFolder : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    std::string pattern = (fs::temp_directory_path() / "pixellm-base-XXXXXX").string();
+    ASSERT_NE(::mkdtemp(pattern.data()), nullptr);
+    folder_ = pattern;
+  }
+  void TearDown() override { fs::remove_all(folder_); }
+  std::string path(const char* name) const { return (folder_ / name).string(); }
+  size_t count() const { return static_cast<size_t>(std::distance(fs::directory_iterator(folder_), {})); }
+  fs::path folder_;
+};
+
+Bytes text(std::string_view s) { return {reinterpret_cast<const uint8_t*>(s.data()), s.size()}; }
+
+TEST(Bytes, KeepOrder) {
+  uint8_t b[8];
+  store_le<uint32_t>(b, 0x01020304u);
+  EXPECT_EQ(b[0], 4);
+  EXPECT_EQ(load_be<uint32_t>(b), 0x04030201u);
+  store_be<uint64_t>(b, 13);
+  EXPECT_EQ(b[7], 13);
+  EXPECT_EQ(load_be<uint64_t>(b), 13u);
+}
+
+TEST(Bytes, CheckedArithmetic) {
+  EXPECT_EQ(checked_add(~0ull, 1), std::nullopt);
+  EXPECT_EQ(checked_mul(1ull << 33, 1ull << 31), std::nullopt);
+  EXPECT_EQ(checked_mul(1ull << 31, 1ull << 31), 1ull << 62);
+}
+
+TEST(Hash, KnownValues) {
+  EXPECT_EQ(to_hex(sha256({})), "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+  EXPECT_EQ(crc32(0, text("123456789")), 0xCBF43926u);
+  EXPECT_EQ(adler32(1, text("Wikipedia")), 0x11E60398u);
+}
+
+TEST(Hash, AdlerCombinesAtEverySplit) {
+  std::vector<uint8_t> data(70000);
+  std::iota(data.begin(), data.end(), 3);
+  const uint32_t whole = adler32(1, data);
+  for (size_t n : {size_t{0}, size_t{1}, size_t{255}, size_t{65521}, size_t{65522}, data.size()}) {
+    const Bytes all = data;
+    EXPECT_EQ(adler32_combine(adler32(1, all.first(n)), adler32(1, all.subspan(n)), data.size() - n), whole) << n;
+  }
+}
+
+TEST_F(TemporaryFolder, AtomicFileLeavesTheOldFileUntilCommit) {
+  ASSERT_TRUE(write_file(path("a"), text("old")));
+  {
+    auto f = AtomicFile::create(path("a"));
+    ASSERT_TRUE(f);
+    ASSERT_TRUE(f->write(text("newer")));
+    EXPECT_EQ(read_file(path("a"), 100)->size(), 3u);
+  }
+  EXPECT_EQ(count(), 1u) << "the abandoned temporary file is gone";
+  {
+    auto f = AtomicFile::create(path("a"));
+    ASSERT_TRUE(f->write(text("newer")));
+    ASSERT_TRUE(f->write_at(0, text("N")));
+    ASSERT_TRUE(f->commit());
+  }
+  EXPECT_EQ(read_file(path("a"), 100)->front(), 'N');
+  EXPECT_EQ(count(), 1u);
+}
+
+TEST_F(TemporaryFolder, ErrorsNameTheFile) {
+  auto missing = MappedFile::open(path("missing"));
+  ASSERT_FALSE(missing);
+  EXPECT_EQ(missing.error().code, ErrorCode::kNotFound);
+  EXPECT_NE(missing.error().message.find("missing"), std::string::npos);
+  auto folder = File::open(folder_.string());
+  ASSERT_FALSE(folder);
+  EXPECT_EQ(folder.error().code, ErrorCode::kInvalidArgument);
+  EXPECT_FALSE(AtomicFile::create(path("no/such/folder")));
+  EXPECT_FALSE(AtomicFile::create(folder_.string()));
+  ASSERT_TRUE(write_file(path("big"), std::vector<uint8_t>(1000)));
+  EXPECT_EQ(read_file(path("big"), 999).error().code, ErrorCode::kTooLarge);
+  uint8_t b[10];
+  EXPECT_EQ(File::open(path("big"))->read_at(995, b).error().code, ErrorCode::kCorrupt);
+  EXPECT_EQ(File::open(path("big"))->read_at(~0ull, b).error().code, ErrorCode::kCorrupt);
+}
+
+TEST_F(TemporaryFolder, EmptyFileMaps) {
+  ASSERT_TRUE(write_file(path("empty"), {}));
+  auto m = MappedFile::open(path("empty"));
+  ASSERT_TRUE(m);
+  EXPECT_TRUE(m->data().empty());
+}
+
+TEST(Threads, SharesCoverEverythingOnce) {
+  for (int n : {1, 2, 3, 7}) {
+    ThreadPool pool(n);
+    for (uint64_t items : {0ull, 1ull, 5ull, 1000ull}) {
+      std::vector<int> seen(items);
+      pool.run([&](Worker& w) {
+        auto [a, b] = w.share(items);
+        for (auto i = a; i < b; i++) seen[i]++;
+      });
+      EXPECT_EQ(std::count(seen.begin(), seen.end(), 1), static_cast<long>(items));
+    }
+  }
+}
+
+TEST(Threads, BarrierOrdersPhases) {
+  ThreadPool pool(4);
+  std::vector<int> value(4, 0);
+  for (int round = 0; round < 50; round++) {
+    std::vector<int> sums(4);
+    pool.run([&](Worker& w) {
+      for (int phase = 1; phase <= 10; phase++) {
+        value[w.index()] = phase * 10 + w.index();
+        w.barrier();
+        sums[w.index()] = std::accumulate(value.begin(), value.end(), 0);
+        w.barrier();
+      }
+    });
+    for (int s : sums) EXPECT_EQ(s, 400 + 6);
+  }
+}
+
+}  // namespace
+}  // namespace pixellm

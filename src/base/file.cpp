@@ -1,0 +1,247 @@
+#include "base/file.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+
+namespace pixellm {
+namespace {
+
+std::unexpected<Error> system_error(const std::string& path, const char* action, int error = errno) {
+  const auto code = error == ENOENT ? ErrorCode::kNotFound : ErrorCode::kIo;
+  return fail(code, fmt::format("{}: cannot {}: {}", path, action, std::strerror(error)));
+}
+
+Result<int> open_regular(const std::string& path, uint64_t& size) {
+  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return system_error(path, "open");
+  struct stat st {};
+  if (::fstat(fd, &st) != 0) {
+    const int error = errno;
+    ::close(fd);
+    return system_error(path, "examine", error);
+  }
+  if (!S_ISREG(st.st_mode)) {
+    ::close(fd);
+    return fail(ErrorCode::kInvalidArgument,
+                fmt::format("{}: is {}, not a regular file", path, S_ISDIR(st.st_mode) ? "a folder" : "a device or pipe"));
+  }
+  size = static_cast<uint64_t>(st.st_size);
+  return fd;
+}
+
+Result<void> write_all(int fd, const std::string& path, Bytes data) {
+  while (!data.empty()) {
+    const ssize_t n = ::write(fd, data.data(), data.size());
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return system_error(path, "write");
+    data = data.subspan(static_cast<size_t>(n));
+  }
+  return {};
+}
+
+}  // namespace
+
+// ---- File
+
+Result<File> File::open(const std::string& path) {
+  File f;
+  f.path_ = path;
+  f.fd_ = PIXELLM_TRY(open_regular(path, f.size_));
+  return f;
+}
+
+File::File(File&& other) noexcept
+    : path_(std::move(other.path_)), fd_(std::exchange(other.fd_, -1)), size_(other.size_) {}
+
+File& File::operator=(File&& other) noexcept {
+  std::swap(path_, other.path_);
+  std::swap(fd_, other.fd_);
+  std::swap(size_, other.size_);
+  return *this;
+}
+
+File::~File() {
+  if (fd_ >= 0) ::close(fd_);
+}
+
+Result<void> File::read_at(uint64_t offset, MutableBytes out) const {
+  if (offset > size_ || out.size() > size_ - offset)
+    return fail(ErrorCode::kCorrupt, fmt::format("{}: ends at byte {}, bytes {} to {} are needed", path_, size_, offset,
+                                                 offset + out.size()));
+  while (!out.empty()) {
+    const ssize_t n = ::pread(fd_, out.data(), out.size(), static_cast<off_t>(offset));
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return system_error(path_, "read");
+    if (n == 0) return fail(ErrorCode::kIo, fmt::format("{}: shrank while it was read", path_));
+    out = out.subspan(static_cast<size_t>(n));
+    offset += static_cast<uint64_t>(n);
+  }
+  return {};
+}
+
+// ---- MappedFile
+
+Result<MappedFile> MappedFile::open(const std::string& path) {
+  MappedFile m;
+  m.path_ = path;
+  const int fd = PIXELLM_TRY(open_regular(path, m.size_));
+  if (m.size_ > 0) {
+    void* p = ::mmap(nullptr, m.size_, PROT_READ, MAP_SHARED, fd, 0);
+    if (p == MAP_FAILED) {
+      const int error = errno;
+      ::close(fd);
+      m.size_ = 0;
+      return system_error(path, "map", error);
+    }
+    m.data_ = static_cast<const uint8_t*>(p);
+  }
+  ::close(fd);
+  return m;
+}
+
+MappedFile::MappedFile(MappedFile&& other) noexcept
+    : path_(std::move(other.path_)), data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
+
+MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
+  std::swap(path_, other.path_);
+  std::swap(data_, other.data_);
+  std::swap(size_, other.size_);
+  return *this;
+}
+
+MappedFile::~MappedFile() {
+  if (data_) ::munmap(const_cast<uint8_t*>(data_), size_);
+}
+
+void MappedFile::release(uint64_t offset, uint64_t size) const {
+  const uint64_t page = static_cast<uint64_t>(::sysconf(_SC_PAGESIZE));
+  const uint64_t begin = round_up(offset, page);
+  const uint64_t end = std::min(offset + size, size_) / page * page;
+  if (begin < end) ::madvise(const_cast<uint8_t*>(data_) + begin, end - begin, MADV_DONTNEED);
+}
+
+Result<std::vector<uint8_t>> read_file(const std::string& path, uint64_t limit) {
+  const int fd = path == "-" ? ::dup(STDIN_FILENO) : ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return system_error(path, "open");
+  std::vector<uint8_t> out;
+  for (;;) {
+    const size_t have = out.size();
+    out.resize(have + std::max<size_t>(65536, have / 2));
+    const ssize_t n = ::read(fd, out.data() + have, out.size() - have);
+    if (n < 0 && errno == EINTR) {
+      out.resize(have);
+      continue;
+    }
+    if (n < 0) {
+      const int error = errno;
+      ::close(fd);
+      return system_error(path, "read", error);
+    }
+    out.resize(have + static_cast<size_t>(n));
+    if (out.size() > limit) {
+      ::close(fd);
+      return fail(ErrorCode::kTooLarge, fmt::format("{}: is larger than {} bytes", path, limit));
+    }
+    if (n == 0) break;
+  }
+  ::close(fd);
+  return out;
+}
+
+// ---- AtomicFile
+
+Result<AtomicFile> AtomicFile::create(const std::string& path) {
+  AtomicFile f;
+  f.path_ = path;
+  if (path == "-") {
+    f.fd_ = ::dup(STDOUT_FILENO);
+    f.is_stdout_ = true;
+    if (f.fd_ < 0) return system_error("standard output", "open");
+    return f;
+  }
+  std::error_code ec;
+  if (path.empty()) return fail(ErrorCode::kInvalidArgument, "the output path is empty");
+  // Write through a symbolic link to its target instead of replacing the link.
+  std::filesystem::path target = path;
+  if (std::filesystem::is_symlink(target, ec)) {
+    auto resolved = std::filesystem::weakly_canonical(target, ec);
+    if (!ec) target = resolved;
+  }
+  const auto status = std::filesystem::status(target, ec);
+  if (std::filesystem::exists(status) && !std::filesystem::is_regular_file(status))
+    return fail(ErrorCode::kInvalidArgument, fmt::format("{}: exists and is not a regular file", path));
+  f.path_ = target.string();
+  const auto folder = target.parent_path();
+  std::string pattern = (folder / ("." + target.filename().string() + ".pixellm-XXXXXX")).string();
+  f.fd_ = ::mkostemp(pattern.data(), O_CLOEXEC);
+  if (f.fd_ < 0) return system_error(path, "create");
+  f.temporary_ = pattern;
+  // mkostemp gives 0600; an output file follows the umask, or the mode of the file that it replaces.
+  struct stat st {};
+  const mode_t mask = ::umask(0);
+  ::umask(mask);
+  const mode_t mode = ::stat(f.path_.c_str(), &st) == 0 ? (st.st_mode & 07777) : (0666 & ~mask);
+  ::fchmod(f.fd_, mode);
+  return f;
+}
+
+AtomicFile::AtomicFile(AtomicFile&& other) noexcept
+    : path_(std::move(other.path_)),
+      temporary_(std::exchange(other.temporary_, {})),
+      fd_(std::exchange(other.fd_, -1)),
+      is_stdout_(other.is_stdout_),
+      size_(other.size_) {}
+
+AtomicFile::~AtomicFile() {
+  if (fd_ >= 0) ::close(fd_);
+  if (!temporary_.empty()) ::unlink(temporary_.c_str());
+}
+
+Result<void> AtomicFile::write(Bytes data) {
+  PIXELLM_CHECK(write_all(fd_, path_, data));
+  size_ += data.size();
+  return {};
+}
+
+Result<void> AtomicFile::write_at(uint64_t offset, Bytes data) {
+  PIXELLM_ASSERT(!is_stdout_ && offset + data.size() <= size_);
+  while (!data.empty()) {
+    const ssize_t n = ::pwrite(fd_, data.data(), data.size(), static_cast<off_t>(offset));
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return system_error(path_, "write");
+    data = data.subspan(static_cast<size_t>(n));
+    offset += static_cast<uint64_t>(n);
+  }
+  return {};
+}
+
+Result<void> AtomicFile::commit() {
+  if (is_stdout_) return {};
+  if (::fsync(fd_) != 0) return system_error(path_, "sync");
+  if (::close(std::exchange(fd_, -1)) != 0) return system_error(path_, "close");
+  if (::rename(temporary_.c_str(), path_.c_str()) != 0) return system_error(path_, "rename the finished file to");
+  temporary_.clear();
+  auto folder = std::filesystem::path(path_).parent_path().string();
+  if (folder.empty()) folder = ".";
+  const int fd = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (fd >= 0) {
+    ::fsync(fd);  // some file systems cannot; the rename itself has happened
+    ::close(fd);
+  }
+  return {};
+}
+
+Result<void> write_file(const std::string& path, Bytes data) {
+  auto out = PIXELLM_TRY(AtomicFile::create(path));
+  PIXELLM_CHECK(out.write(data));
+  return out.commit();
+}
+
+}  // namespace pixellm

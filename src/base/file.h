@@ -1,0 +1,90 @@
+// Files: reading by position, read-only mapping, and writing that is all or nothing.
+//
+//   auto out = PIXELLM_TRY(AtomicFile::create("model.png"));
+//   PIXELLM_CHECK(out.write(bytes));
+//   PIXELLM_CHECK(out.commit());        // without it, "model.png" is untouched and nothing is left behind
+#pragma once
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/error.h"
+
+namespace pixellm {
+
+// A regular file open for reading. Movable; reads from several threads are fine.
+class File {
+ public:
+  static Result<File> open(const std::string& path);
+  File(File&& other) noexcept;
+  File& operator=(File&& other) noexcept;
+  ~File();
+
+  uint64_t size() const { return size_; }
+  const std::string& path() const { return path_; }
+  int descriptor() const { return fd_; }
+
+  // Fills `out` from byte `offset`. A short file is kCorrupt ("ends at byte N").
+  Result<void> read_at(uint64_t offset, MutableBytes out) const;
+
+ private:
+  File() = default;
+  std::string path_;
+  int fd_ = -1;
+  uint64_t size_ = 0;
+};
+
+// A file mapped read-only and shared. data() is page aligned and lives as long as the object.
+class MappedFile {
+ public:
+  static Result<MappedFile> open(const std::string& path);
+  MappedFile() = default;
+  MappedFile(MappedFile&& other) noexcept;
+  MappedFile& operator=(MappedFile&& other) noexcept;
+  ~MappedFile();
+
+  Bytes data() const { return {data_, size_}; }
+  const std::string& path() const { return path_; }
+
+  // Lets the kernel take back the pages that lie wholly inside [offset, offset + size); they come back from
+  // the file when touched again. Keeps the resident size small while a file is streamed through.
+  void release(uint64_t offset, uint64_t size) const;
+
+ private:
+  std::string path_;
+  const uint8_t* data_ = nullptr;
+  uint64_t size_ = 0;
+};
+
+// Whole content of a file of at most `limit` bytes (kTooLarge above it). "-" is standard input.
+Result<std::vector<uint8_t>> read_file(const std::string& path, uint64_t limit);
+
+// Writes beside `path` under a temporary name; commit() syncs it, renames it over `path` and syncs the
+// folder. Destroyed without commit, or after a failed call, the temporary file is gone and `path` is as before.
+// A killed process leaves at most a file named ".NAME.pixellm-XXXXXX". Path "-" is standard output, not atomic.
+class AtomicFile {
+ public:
+  static Result<AtomicFile> create(const std::string& path);
+  AtomicFile(AtomicFile&& other) noexcept;
+  AtomicFile& operator=(AtomicFile&&) = delete;
+  ~AtomicFile();
+
+  Result<void> write(Bytes data);                         // appends
+  Result<void> write_at(uint64_t offset, Bytes data);     // over bytes written before; not on "-"
+  Result<void> commit();
+  bool is_stdout() const { return is_stdout_; }
+  uint64_t size() const { return size_; }
+
+ private:
+  AtomicFile() = default;
+  std::string path_, temporary_;
+  int fd_ = -1;
+  bool is_stdout_ = false;
+  uint64_t size_ = 0;
+};
+
+// create + write + commit.
+Result<void> write_file(const std::string& path, Bytes data);
+
+}  // namespace pixellm

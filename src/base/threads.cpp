@@ -1,0 +1,125 @@
+#include "base/threads.h"
+
+#include <sched.h>
+
+#include <algorithm>
+#include <cmath>
+#include <condition_variable>
+#include <fstream>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+namespace pixellm {
+namespace {
+
+void pause_cpu() {
+#if defined(__x86_64__)
+  _mm_pause();
+#elif defined(__aarch64__)
+  asm volatile("yield");
+#endif
+}
+
+// About 20 to 50 microseconds of spinning covers the waits inside a token; after that the core may be
+// wanted by the very thread that we wait for.
+constexpr int kSpins = 2000;
+constexpr int kSpinsBetweenRuns = 20000;
+
+template <class Done>
+void spin_then_yield(int spins, Done done) {
+  for (int i = 0; i < spins; i++) {
+    if (done()) return;
+    pause_cpu();
+  }
+  while (!done()) sched_yield();
+}
+
+}  // namespace
+
+struct ThreadPool::Impl {
+  alignas(64) std::atomic<uint32_t> arrived{0};
+  alignas(64) std::atomic<uint32_t> phase{0};
+  alignas(64) std::atomic<uint32_t> epoch{0};
+  std::atomic<bool> stop{false};
+  const std::function<void(Worker&)>* function = nullptr;
+  int spins = kSpins;
+  int spins_between_runs = kSpinsBetweenRuns;
+  std::vector<std::thread> threads;
+
+  void barrier(uint32_t count) {
+    const uint32_t now = phase.load(std::memory_order_relaxed);
+    if (arrived.fetch_add(1, std::memory_order_acq_rel) + 1 == count) {
+      arrived.store(0, std::memory_order_relaxed);
+      phase.store(now + 1, std::memory_order_release);
+      return;
+    }
+    spin_then_yield(spins, [&] { return phase.load(std::memory_order_acquire) != now; });
+  }
+};
+
+ThreadPool::ThreadPool(int n_threads) : impl_(std::make_unique<Impl>()) {
+  n_threads_ = std::clamp(n_threads > 0 ? n_threads : default_thread_count(), 1, kMaxThreads);
+  if (n_threads_ > default_thread_count()) impl_->spins = impl_->spins_between_runs = 1;
+  for (int i = 1; i < n_threads_; i++) {
+    impl_->threads.emplace_back([this, i] {
+      Impl& s = *impl_;
+      uint32_t seen = 0;
+      for (;;) {
+        for (int k = 0; k < s.spins_between_runs && s.epoch.load(std::memory_order_acquire) == seen; k++) pause_cpu();
+        s.epoch.wait(seen, std::memory_order_acquire);
+        seen = s.epoch.load(std::memory_order_acquire);
+        if (s.stop.load(std::memory_order_acquire)) return;
+        Worker worker(this, i, n_threads_);
+        (*s.function)(worker);
+        worker.barrier();
+      }
+    });
+  }
+}
+
+ThreadPool::~ThreadPool() {
+  impl_->stop.store(true, std::memory_order_release);
+  impl_->epoch.fetch_add(1, std::memory_order_acq_rel);
+  impl_->epoch.notify_all();
+  for (auto& t : impl_->threads) t.join();
+}
+
+void ThreadPool::run(const std::function<void(Worker&)>& function) {
+  Worker worker(this, 0, n_threads_);
+  if (n_threads_ > 1) {
+    impl_->function = &function;
+    impl_->epoch.fetch_add(1, std::memory_order_acq_rel);
+    impl_->epoch.notify_all();
+  }
+  function(worker);
+  worker.barrier();
+}
+
+void Worker::barrier() {
+  if (count_ > 1) pool_->impl_->barrier(static_cast<uint32_t>(count_));
+}
+
+int default_thread_count() {
+  static const int count = [] {
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    int n = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set)
+                                                        : static_cast<int>(std::thread::hardware_concurrency());
+    // cgroup v2: "max 100000" or "150000 100000"
+    std::ifstream quota_file("/sys/fs/cgroup/cpu.max");
+    std::string quota;
+    double period = 0;
+    if (quota_file >> quota >> period && quota != "max" && period > 0)
+      n = std::min(n, std::max(1, static_cast<int>(std::ceil(std::atof(quota.c_str()) / period))));
+    return std::max(1, n);
+  }();
+  return count;
+}
+
+}  // namespace pixellm

@@ -1,0 +1,67 @@
+// A thread pool for a forward pass: the same function runs on every thread, work is split statically, and
+// threads meet at barriers. Barriers spin for some microseconds and then yield, so that a pool with more
+// threads than free cores still moves; between runs the workers sleep.
+//
+//   ThreadPool pool(2);
+//   pool.run([&](Worker& w) {
+//     auto [a, b] = w.share(n_rows);      // this thread's part of [0, n_rows)
+//     multiply(a, b);
+//     w.barrier();                        // every thread has finished multiply()
+//   });
+#pragma once
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <utility>
+
+namespace pixellm {
+
+class ThreadPool;
+
+// One thread's view of a run. Valid inside the function given to run().
+class Worker {
+ public:
+  int index() const { return index_; }
+  int count() const { return count_; }
+
+  // Part [first, second) of [0, n), the same for the same n and thread count.
+  std::pair<uint64_t, uint64_t> share(uint64_t n) const {
+    const auto i = static_cast<uint64_t>(index_), c = static_cast<uint64_t>(count_);
+    return {n / c * i + n % c * i / c, n / c * (i + 1) + n % c * (i + 1) / c};
+  }
+
+  // Returns when every thread of the run has called it; what they wrote before is visible after.
+  void barrier();
+
+ private:
+  friend class ThreadPool;
+  Worker(ThreadPool* pool, int index, int count) : pool_(pool), index_(index), count_(count) {}
+  ThreadPool* pool_;
+  int index_, count_;
+};
+
+// run() may be called from one thread at a time, and not from inside a run.
+class ThreadPool {
+ public:
+  // 0 takes default_thread_count(). At most kMaxThreads.
+  explicit ThreadPool(int n_threads = 0);
+  ~ThreadPool();
+  ThreadPool(const ThreadPool&) = delete;
+  ThreadPool& operator=(const ThreadPool&) = delete;
+
+  static constexpr int kMaxThreads = 512;
+  int size() const { return n_threads_; }
+  void run(const std::function<void(Worker&)>& function);  // the caller is thread 0
+
+ private:
+  friend class Worker;
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+  int n_threads_;
+};
+
+// The CPUs this process may run on (affinity and cgroup quota), at least 1.
+int default_thread_count();
+
+}  // namespace pixellm

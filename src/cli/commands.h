@@ -1,0 +1,30 @@
+// The program's commands: one table, one file per command. A command parses its flags with CLI11, calls the library
+// and prints: results on stdout, talk and progress on stderr. Exit status: 0 done, 1 failed, 2 wrong usage.
+#pragma once
+#include <span>
+#include <string_view>
+
+namespace pixellm::cli {
+
+struct Command {
+  std::string_view name;
+  std::string_view help;                      // one line
+  int (*run)(int argc, char** argv);          // argv[0] is the command's name
+};
+
+std::span<const Command> commands();
+
+int cmd_import(int argc, char** argv);
+int cmd_export(int argc, char** argv);
+int cmd_info(int argc, char** argv);
+int cmd_verify(int argc, char** argv);
+int cmd_tokenize(int argc, char** argv);
+int cmd_detokenize(int argc, char** argv);
+int cmd_run(int argc, char** argv);
+int cmd_chat(int argc, char** argv);
+int cmd_logits(int argc, char** argv);
+int cmd_eval(int argc, char** argv);
+int cmd_bench(int argc, char** argv);
+int cmd_thumbnail(int argc, char** argv);
+
+}  // namespace pixellm::cli

@@ -1,0 +1,133 @@
+// The arithmetic of a forward pass: one table of functions per instruction set, chosen at run time. Every function has
+// one fixed order of operations (spec/arithmetic.md), so that scalar, AVX2, AVX-512 and NEON give the same bits.
+// scalar.cpp defines what is correct.
+//
+//   const Kernels& k = *PIXELLM_TRY(active_kernels());               // PIXELLM_ISA=scalar|avx2|avx512|neon forces one
+//   k.prepare(x, stride, columns, 0, act.n_panels(), act);            // f32 -> int8 panels (or float panels)
+//   k.matmul[type_index(w.type)](w, group_begin, group_end, activations, y, y_stride);
+// No I/O, no printing, no allocation; all functions are thread-safe and meant to be called on a part of the work.
+#pragma once
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+#include <vector>
+
+#include "base/error.h"
+#include "tensor/cells.h"
+#include "tensor/dtype.h"
+
+namespace pixellm {
+
+enum class Isa : uint8_t { kScalar, kAvx2, kAvx512, kNeon };
+
+// ---- Activations: the right-hand side of a product, in panels of tokens.
+//
+// Tokens come in panels of P = 1 (a single token) or P = kPanel (more); the last panel's unused slots are zero.
+// For quantised weights a panel is k_padded/32 blocks of ActBlock<P>; for float weights it is k_padded * P floats,
+// [k][P]. k_padded is k rounded up to 256, the rest zero.
+inline constexpr int kPanel = 8;
+inline constexpr uint64_t kActivationUnit = 256;   // k_padded is a multiple
+
+// 32 values of P tokens. dx = amax/127, q = round_to_even(x * (127/amax)) clamped to +-127; dx = 0 and q = 0 when
+// amax < 2^-90. sx = dx * float(sum of q). start_*: where an int32 accumulator of unsigned weight bytes begins so that
+// it ends as 0x4B400000 + the signed sum, whose bits are the float 12582912 + sum.
+template <int P>
+struct alignas(64) ActBlock {
+  int8_t q[8][P][4];        // q[j][t][i]: column 4j+i of token t
+  float dx[P], sx[P];
+  int32_t start_128[P];     // 0x4B400000 - 128 * sum   (Q8_0 as offset bytes)
+  int32_t start_8[P];       // - 8 * sum                (Q4_0)
+  int32_t start_16[P];      // - 16 * sum               (Q5_0)
+  int32_t start_32[2][P];   // - 32 * sum of columns 0..15, of 16..31   (Q6_K)
+};
+static_assert(sizeof(ActBlock<1>) == 64 && sizeof(ActBlock<kPanel>) == 512);
+
+struct Activations {
+  uint32_t n_tokens = 0;
+  uint64_t k_padded = 0;
+  int panel = 1;             // 1 or kPanel
+  void* data = nullptr;      // 64-byte aligned; see bytes_needed()
+  bool is_float = false;     // floats for float weights, else ActBlocks
+
+  uint32_t n_panels() const { return static_cast<uint32_t>(ceil_div(n_tokens, static_cast<uint64_t>(panel))); }
+  const ActBlock<1>* blocks1(uint32_t p) const { return static_cast<const ActBlock<1>*>(data) + p * (k_padded / 32); }
+  const ActBlock<kPanel>* blocks8(uint32_t p) const {
+    return static_cast<const ActBlock<kPanel>*>(data) + p * (k_padded / 32);
+  }
+  const float* floats(uint32_t p) const { return static_cast<const float*>(data) + p * k_padded * static_cast<uint64_t>(panel); }
+  // The shape of a batch: panel 1 for one token, kPanel for more.
+  static Activations shape(uint32_t n_tokens, uint64_t k, bool is_float);
+  uint64_t bytes_needed() const;
+};
+
+// ---- Attention over an f16 cache, one KV head.
+//
+// Keys lie in blocks of 16 positions, [position/16][head_dim][16] f16, so that lanes are positions; values lie
+// [position][head_dim] f16. `n_queries` query vectors share this KV head; query i sees positions
+// [first[i], last[i]] inclusive. out_i = sum_j softmax_j(scale * q_i . k_j) v_j.
+struct AttentionArgs {
+  const float* const* queries;       // n_queries pointers to head_dim floats
+  float* const* outputs;             // n_queries pointers to head_dim floats
+  const uint32_t* first;             // per query
+  const uint32_t* last;              // per query
+  uint32_t n_queries;                // 1..kMaxAttentionQueries
+  uint32_t head_dim;                 // multiple of 16
+  const uint16_t* keys;
+  const uint16_t* values;
+  float scale;
+  float softcap;                     // 0: none; else score = softcap * tanh(score / softcap)
+  float* scratch;                    // attention_scratch_floats(longest row) * n_queries floats, 64-byte aligned
+};
+inline constexpr uint32_t kMaxAttentionQueries = 8;
+constexpr uint64_t attention_scratch_floats(uint64_t n_positions) { return round_up(n_positions, 16) + 16; }
+
+struct Kernels {
+  Isa isa;
+  std::string_view name;             // "avx512"
+
+  // y[t * y_stride + row] = W x_t for row groups [group_begin, group_end) of 16 rows and every token t. Writes all 16
+  // rows of a group: y has room for 16 * n_groups floats a token (y_stride at least that). Padded rows get 0.
+  // w.type selects the entry: type_index(w.type). Float types need is_float activations, the others blocks.
+  using Matmul = void (*)(const CellMatrixView& w, uint64_t group_begin, uint64_t group_end, const Activations& x, float* y,
+                          uint64_t y_stride);
+  std::array<Matmul, kTypes.size()> matmul;
+
+  // x: n_tokens rows of k floats, `stride` apart. Fills panels [panel_begin, panel_end) of `out`
+  // (int8 blocks, or floats when out.is_float).
+  void (*prepare)(const float* x, uint64_t stride, uint64_t k, uint32_t panel_begin, uint32_t panel_end, const Activations& out);
+
+  void (*rms_norm)(const float* x, const float* weight, uint64_t n, float eps, float* y);   // weight may be null (ones)
+  void (*layer_norm)(const float* x, const float* weight, const float* bias, uint64_t n, float eps, float* y);
+  void (*add)(float* y, const float* x, uint64_t n);              // y += x
+  void (*scale)(float* y, float s, uint64_t n);                   // y *= s
+  void (*silu_mul)(float* gate, const float* up, uint64_t n);     // gate = silu(gate) * up
+  void (*gelu_mul)(float* gate, const float* up, uint64_t n);     // gate = gelu(gate) * up, tanh form
+  void (*gelu)(float* x, uint64_t n);
+  void (*softcap)(float* x, float cap, uint64_t n);               // x = cap * tanh(x / cap)
+  // Rotates n_rot values of one head: pairs (i, i + n_rot/2) when neox, else (2i, 2i+1); cos_sin: n_rot/2 cosines, then
+  // n_rot/2 sines.
+  void (*rope)(float* head, uint64_t n_rot, bool neox, const float* cos_sin);
+  void (*attention)(const AttentionArgs& args);
+  void (*to_f16)(const float* x, uint64_t n, uint16_t* y);
+  void (*softmax)(float* x, uint64_t n);                          // in place; over a whole vocabulary
+  // Millions of 8-bit multiply-adds, counted: the peak that bench compares with. Returns operations (2 per
+  // multiply-add) done; `rounds` scales the work.
+  uint64_t (*int8_peak)(uint64_t rounds);
+};
+
+extern const Kernels kScalarKernels;
+const Kernels* kernels_for(Isa isa);              // nullptr when not built in or this CPU lacks it
+std::vector<const Kernels*> available_kernels();  // scalar first
+// The best this CPU has, or what PIXELLM_ISA names. kInvalidArgument for an unknown word, kUnsupported for an ISA that
+// this CPU or this build lacks.
+Result<const Kernels*> active_kernels();
+
+// ---- Tables computed once, with basic IEEE operations only (the same on every machine).
+
+// cos_sin of one position for rope(): angle_i = position * base^(-2i/n_rot) / factors[i] * frequency_scale, for i in
+// 0..n_rot/2-1; factors may be null. Cosines and sines are multiplied by `magnitude`.
+void rope_table(uint32_t position, uint64_t n_rot, double base, double frequency_scale, const float* factors, float magnitude,
+                float* cos_sin);
+
+}  // namespace pixellm

@@ -1,0 +1,47 @@
+// The flat PNG: an 8-bit RGB PNG whose pixels stand uncompressed at a fixed stride, so that it can be mapped and
+// computed on in place. Layout, checks and a hexdump: spec/pixel-plane.md.
+//
+//   auto png = PIXELLM_TRY(FlatPngWriter::create("out.png", row_bytes, rows));
+//   for (...) PIXELLM_CHECK(png.write_row(bytes));           // exactly `rows` times, each row_bytes long
+//   PIXELLM_CHECK(png.rewrite_row(0, header_with_hashes));   // any row may be replaced before finish()
+//   auto digest = PIXELLM_TRY(png.finish());                 // SHA-256 of the payload; the file appears now
+#pragma once
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "base/bytes.h"
+#include "base/error.h"
+#include "base/hash.h"
+
+namespace pixellm {
+
+inline constexpr uint64_t kFlatRowUnit = 192;         // row_bytes is a multiple: 64 pixels of 3 bytes
+inline constexpr uint64_t kFlatMaxRowBytes = 65472;   // with the filter byte it fits one stored deflate block
+inline constexpr uint64_t kFlatRowOverhead = 128;     // row_stride = row_bytes + 128
+inline constexpr uint64_t kFlatMaxRows = 1000000;     // what libpng accepts by default
+
+// Memory use: one row and 4 bytes a row. One thread at a time. Destroyed before finish(), it leaves no file.
+class FlatPngWriter {
+ public:
+  static Result<FlatPngWriter> create(const std::string& path, uint64_t row_bytes, uint64_t rows);
+  FlatPngWriter(FlatPngWriter&&) noexcept;
+  ~FlatPngWriter();
+
+  Result<void> write_row(Bytes row);
+  Result<void> rewrite_row(uint64_t index, Bytes row);  // index < rows written so far; not on standard output
+
+  // The SHA-256 of the payload needs one pass over the rows in order; rows rewritten later make a second, reading pass
+  // necessary, which finish() does itself when it must: it hashes rows [0, first_final) last-known bytes again.
+  Result<Digest> finish();
+
+ private:
+  struct Impl;
+  explicit FlatPngWriter(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+// Size in bytes of a flat PNG file with these measures.
+uint64_t flat_png_file_bytes(uint64_t row_bytes, uint64_t rows);
+
+}  // namespace pixellm
