@@ -24,8 +24,8 @@ find_package(OpenSSL REQUIRED COMPONENTS Crypto)
 pkg_check_modules(libdeflate REQUIRED IMPORTED_TARGET libdeflate)
 pkg_check_modules(spng REQUIRED IMPORTED_TARGET spng)
 pkg_check_modules(utf8proc REQUIRED IMPORTED_TARGET libutf8proc)
+enable_testing()
 if(PIXELLM_TESTS)
-  enable_testing()
   find_package(GTest REQUIRED)
 endif()
 
@@ -57,7 +57,8 @@ function(pixellm_test name)
   set_tests_properties(${name} PROPERTIES TIMEOUT 900)
 endfunction()
 
-# pixellm_fuzz(NAME SOURCES x_fuzz.cpp DEPENDS ...): one libFuzzer program, fuzz_NAME.
+# pixellm_fuzz(NAME SOURCES x_fuzz.cpp DEPENDS ...): one libFuzzer program, fuzz_NAME, run by ./test --fuzz SECONDS with the
+# seeds in fuzz/corpus/NAME.
 function(pixellm_fuzz name)
   cmake_parse_arguments(ARG "" "" "SOURCES;DEPENDS;LIBRARIES" ${ARGN})
   add_executable(fuzz_${name} ${ARG_SOURCES})
@@ -66,4 +67,6 @@ function(pixellm_fuzz name)
   endforeach()
   target_link_libraries(fuzz_${name} PRIVATE ${ARG_LIBRARIES})
   target_link_options(fuzz_${name} PRIVATE -fsanitize=fuzzer)
+  add_test(NAME fuzz_${name} COMMAND ${PROJECT_SOURCE_DIR}/fuzz/run_target.sh $<TARGET_FILE:fuzz_${name}>
+                                     ${PROJECT_SOURCE_DIR}/fuzz/corpus/${name})
 endfunction()
