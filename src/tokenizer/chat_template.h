@@ -1,10 +1,12 @@
 // Chat templates by family. The model's own Jinja text is matched, never executed: a text that matches no family is an
-// error that lists the names one can give instead.
+// error that lists the names one can give instead. Docs: docs/tokenizer.md.
 //
-//   auto family = PIXELLM_TRY(detect_chat_family(template_text));
-//   ids = PIXELLM_TRY(encode_chat(tokenizer, family, messages, /*open_answer=*/true));
+//   auto chat = PIXELLM_TRY(ChatTemplate::detect(jinja));          // or ChatTemplate::from_name("chatml")
+//   std::vector<ChatMessage> talk = {{"user", "Why is the sky blue?"}};
+//   auto ids = PIXELLM_TRY(chat.encode(tokenizer, talk, /*open_answer=*/true));   // BOS included where the model wants it
+//   ... generate until tokenizer.is_end_of_generation(id) ...
+// Immutable; may be used by several threads.
 #pragma once
-#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -22,20 +24,38 @@ struct ChatMessage {
   std::string content;
 };
 
-std::span<const std::string_view> chat_family_names();   // "chatml", "llama3", "gemma", "qwen", "mistral"
-std::optional<ChatFamily> chat_family_from_name(std::string_view name);
-Result<ChatFamily> detect_chat_family(std::string_view jinja);
+class ChatTemplate {
+ public:
+  // Recognises the family of a `tokenizer.chat_template`. kUnsupported for any other text, with the names that
+  // from_name takes.
+  static Result<ChatTemplate> detect(std::string_view jinja);
 
-// The default system text that the model's own template inserts when the conversation has none ("" when it does not).
-std::string default_system_prompt(ChatFamily family, std::string_view jinja);
+  // The family's published form. kNotFound lists the names.
+  static Result<ChatTemplate> from_name(std::string_view name);
+  static std::span<const std::string_view> names();   // "chatml", "llama3", "gemma", "qwen", "mistral"
 
-// Token ids of the conversation: markers are special tokens, what people wrote is encoded without special tokens, so
-// that nobody can type a marker. `open_answer` ends with the assistant's opening marker. No BOS unless the family has it
-// in its template (`add_bos` says whether the caller's tokenizer adds one: then it is the first id).
-Result<std::vector<TokenId>> encode_chat(const Tokenizer& tokenizer, ChatFamily family,
-                                         std::span<const ChatMessage> messages, bool open_answer);
+  ChatFamily family() const { return family_; }
+  std::string_view name() const;
 
-// The marker that ends an answer in this family ("<|im_end|>"), to stop on.
-std::string_view chat_end_marker(ChatFamily family);
+  // The system text that the template puts in when the conversation brings none; "" when it puts in nothing.
+  const std::string& default_system() const { return default_system_; }
+
+  // Token ids of the whole conversation, with BOS first where the template or the tokenizer asks for one: the caller
+  // adds nothing. Only the template's own markers become special tokens; what people wrote is plain text, so nobody can
+  // type a marker. `open_answer` ends with what opens the assistant's turn. kInvalidArgument: an unknown role, or an
+  // order of roles that the family does not allow; kUnsupported: a marker is no token of this vocabulary.
+  Result<std::vector<TokenId>> encode(const Tokenizer& tokenizer, std::span<const ChatMessage> messages,
+                                      bool open_answer) const;
+
+  // The marker that ends an answer ("<|im_end|>"): stop on its token (Tokenizer::find) as well as on the
+  // tokenizer's end-of-generation set.
+  std::string_view end_marker() const;
+
+ private:
+  explicit ChatTemplate(ChatFamily family) : family_(family) {}
+
+  ChatFamily family_;
+  std::string default_system_;
+};
 
 }  // namespace pixellm

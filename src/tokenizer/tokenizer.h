@@ -34,6 +34,13 @@ struct TokenizerSpec {
   std::optional<TokenId> bos, eos, eot, unknown, padding;
   std::vector<TokenId> end_of_generation;   // further ids that end a generation, when the metadata names them
   std::optional<bool> add_bos, add_eos, add_space_prefix, remove_extra_whitespaces;
+  std::string model_name;                   // general.name: llama.cpp takes some token attributes from it
+};
+
+// A stretch of text for encode_parts: special tokens are recognised in it or not.
+struct TextPart {
+  std::string_view text;
+  bool special = false;
 };
 
 class Tokenizer {
@@ -50,6 +57,9 @@ class Tokenizer {
   // Bytes that the vocabulary cannot express are dropped and, when `dropped` is given, appended to it.
   std::vector<TokenId> encode(std::string_view text, bool special, std::string* dropped = nullptr) const;
 
+  // The ids of the parts' joined text, where control tokens are recognised only inside runs of parts marked special.
+  std::vector<TokenId> encode_parts(std::span<const TextPart> parts, std::string* dropped = nullptr) const;
+
   // The bytes of one token, as they appear inside a text. Control tokens give nothing unless `special`.
   // An id out of range gives nothing.
   std::string token_bytes(TokenId id, bool special = false) const;
@@ -58,9 +68,9 @@ class Tokenizer {
   uint32_t vocab_size() const;
   bool is_valid(TokenId id) const { return id >= 0 && static_cast<uint32_t>(id) < vocab_size(); }
   bool is_end_of_generation(TokenId id) const;
-  std::optional<TokenId> bos() const;      // when the model starts texts with it (add_bos), see should_add_bos
+  std::optional<TokenId> bos() const;      // whether a text begins with it: should_add_bos
   std::optional<TokenId> eos() const;
-  bool should_add_bos() const;             // what the metadata says, or the model's default
+  bool should_add_bos() const;             // what the metadata says, or the model's default; only if there is a bos
   std::optional<TokenId> find(std::string_view token_text) const;   // exact vocabulary entry, special ones included
 
  private:
