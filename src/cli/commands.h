@@ -14,6 +14,9 @@ struct Command {
 
 std::span<const Command> commands();
 
+// The command whose name differs from `name` in few letters, or nullptr.
+const Command* find_similar(std::string_view name);
+
 int cmd_import(int argc, char** argv);
 int cmd_export(int argc, char** argv);
 int cmd_info(int argc, char** argv);
