@@ -1,0 +1,39 @@
+// The parts that dispatch.cpp joins into a table, one pair per instruction set. fill_ops sets everything but
+// the products; fill_matmul sets `matmul` and `prepare`. Both only store function addresses: they may be
+// called on any CPU.
+#pragma once
+#include <span>
+#include <string_view>
+
+#include "kernels/kernels.h"
+
+namespace pixellm {
+
+namespace avx2 {
+void fill_ops(Kernels& table);
+void fill_matmul(Kernels& table);
+}  // namespace avx2
+
+namespace avx512 {
+void fill_ops(Kernels& table);
+void fill_matmul(Kernels& table);
+}  // namespace avx512
+
+namespace neon {
+void fill_ops(Kernels& table);
+void fill_matmul(Kernels& table);
+}  // namespace neon
+
+struct IsaParts {
+  Isa isa;
+  std::string_view name;
+  bool (*supported)();  // by the CPU and the system that we run on
+  void (*fill_ops)(Kernels&);
+  void (*fill_matmul)(Kernels&);
+};
+
+// The vector ISAs in this build, worst first. Defined by isas_x86.cpp, isas_arm.cpp or isas_none.cpp, chosen
+// by processor.
+std::span<const IsaParts> built_isas();
+
+}  // namespace pixellm
