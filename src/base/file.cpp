@@ -46,6 +46,18 @@ Result<void> write_all(int fd, const std::string& path, Bytes data) {
   return {};
 }
 
+Result<void> read_all(int fd, const std::string& path, uint64_t offset, MutableBytes out) {
+  while (!out.empty()) {
+    const ssize_t n = ::pread(fd, out.data(), out.size(), static_cast<off_t>(offset));
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return system_error(path, "read");
+    if (n == 0) return fail(ErrorCode::kIo, fmt::format("{}: shrank while it was read", path));
+    out = out.subspan(static_cast<size_t>(n));
+    offset += static_cast<uint64_t>(n);
+  }
+  return {};
+}
+
 }  // namespace
 
 // ---- File
@@ -75,15 +87,7 @@ Result<void> File::read_at(uint64_t offset, MutableBytes out) const {
   if (offset > size_ || out.size() > size_ - offset)
     return fail(ErrorCode::kCorrupt, fmt::format("{}: ends at byte {}, bytes {} to {} are needed", path_, size_, offset,
                                                  offset + out.size()));
-  while (!out.empty()) {
-    const ssize_t n = ::pread(fd_, out.data(), out.size(), static_cast<off_t>(offset));
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return system_error(path_, "read");
-    if (n == 0) return fail(ErrorCode::kIo, fmt::format("{}: shrank while it was read", path_));
-    out = out.subspan(static_cast<size_t>(n));
-    offset += static_cast<uint64_t>(n);
-  }
-  return {};
+  return read_all(fd_, path_, offset, out);
 }
 
 // ---- MappedFile
@@ -125,6 +129,20 @@ void MappedFile::release(uint64_t offset, uint64_t size) const {
   const uint64_t begin = round_up(offset, page);
   const uint64_t end = std::min(offset + size, size_) / page * page;
   if (begin < end) ::madvise(const_cast<uint8_t*>(data_) + begin, end - begin, MADV_DONTNEED);
+}
+
+Result<void> MappedFile::populate(uint64_t offset, uint64_t size) const {
+#ifndef MADV_POPULATE_READ
+  constexpr int MADV_POPULATE_READ = 22;
+#endif
+  if (offset >= size_) return {};
+  const uint64_t page = static_cast<uint64_t>(::sysconf(_SC_PAGESIZE));
+  const uint64_t begin = offset / page * page;
+  const uint64_t end = offset + std::min(size, size_ - offset);
+  if (begin >= end) return {};
+  if (::madvise(const_cast<uint8_t*>(data_) + begin, end - begin, MADV_POPULATE_READ) == 0) return {};
+  if (errno != EFAULT && errno != EHWPOISON && errno != EIO) return {};
+  return fail(ErrorCode::kIo, fmt::format("{}: bytes {} to {} cannot be read", path_, begin, end));
 }
 
 Result<std::vector<uint8_t>> read_file(const std::string& path, uint64_t limit) {
@@ -220,6 +238,11 @@ Result<void> AtomicFile::write_at(uint64_t offset, Bytes data) {
     offset += static_cast<uint64_t>(n);
   }
   return {};
+}
+
+Result<void> AtomicFile::read_at(uint64_t offset, MutableBytes out) const {
+  PIXELLM_ASSERT(!is_stdout_ && offset + out.size() <= size_);
+  return read_all(fd_, path_, offset, out);
 }
 
 Result<void> AtomicFile::commit() {

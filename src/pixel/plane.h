@@ -10,7 +10,8 @@
 //   flat PNG   (kFlatPng)     mapped in place; see flat_png.h
 //   other PNG  (kDecodedPng)  8-bit RGB, decoded through libspng into memory; other colour types are refused
 //   PXIF       (kPxif)        the PixelFS container, mapped in place; see pxif.h
-// A plane is immutable; reading from several threads is safe. Pointers live as long as the plane (moves keep them).
+// A plane is immutable; reading from several threads is safe. Pointers live as long as the plane (moves keep
+// them).
 #pragma once
 #include <cstdint>
 #include <memory>
@@ -31,8 +32,8 @@ enum class VerifyLevel : uint8_t { kNone, kCrc, kSha256 };
 
 std::string_view plane_kind_name(PlaneKind kind);  // "flat png", "png", "pxif"
 
-// What verification found. `rows` are inclusive ranges of damaged picture rows, ascending; `other` holds a line for
-// each damage outside the rows (a chunk, a checksum of the whole). Both empty: intact.
+// What verification found. `rows` are inclusive ranges of damaged picture rows, ascending; `other` holds a
+// line for each damage outside the rows (a chunk, a checksum of the whole). Both empty: intact.
 struct PlaneDamage {
   std::vector<std::pair<uint64_t, uint64_t>> rows;
   std::vector<std::string> other;
@@ -46,7 +47,8 @@ class PixelPlane {
   static Result<PixelPlane> open(const std::string& path, uint64_t decode_limit = uint64_t{16} << 30);
 
   // The same for bytes in memory, which must outlive the plane (fuzzing, tests).
-  static Result<PixelPlane> open_bytes(Bytes file, const std::string& name, uint64_t decode_limit = uint64_t{16} << 30);
+  static Result<PixelPlane> open_bytes(Bytes file, const std::string& name,
+                                       uint64_t decode_limit = uint64_t{16} << 30);
 
   PixelPlane(PixelPlane&&) noexcept;
   PixelPlane& operator=(PixelPlane&&) noexcept;
@@ -54,23 +56,24 @@ class PixelPlane {
 
   PlaneKind kind() const;
   const std::string& path() const;
-  uint64_t file_bytes() const;      // size of the file
-  uint64_t base_offset() const;     // of row 0's first pixel in the file; 0 for a decoded PNG
-  uint64_t row_bytes() const;       // R = 3 * width
-  uint64_t row_stride() const;      // from a row's first byte to the next row's
+  uint64_t file_bytes() const;   // size of the file
+  uint64_t base_offset() const;  // of row 0's first pixel in the file; 0 for a decoded PNG
+  uint64_t row_bytes() const;    // R = 3 * width
+  uint64_t row_stride() const;   // from a row's first byte to the next row's
   uint64_t rows() const;
   uint64_t width() const { return row_bytes() / 3; }
   uint64_t payload_bytes() const { return row_bytes() * rows(); }
-  const uint8_t* base() const;      // row 0's first byte
+  const uint8_t* base() const;  // row 0's first byte
   Bytes row(uint64_t index) const { return {base() + index * row_stride(), row_bytes()}; }  // index < rows()
 
   // Copies payload bytes [offset, offset + out.size()), rows joined without gaps. kCorrupt past the end.
   Result<void> read(uint64_t offset, MutableBytes out) const;
 
-  // Checks what the container promises. kCrc: every chunk's frame and CRC-32 (flat PNG); for PXIF and decoded PNG the
-  // strongest check there is at that level (PXIF has only its SHA-256; a decoded PNG was checked while decoding).
-  // kSha256: also the Adler-32 and the SHA-256 of the payload. The error is for a failure to read; damage is a result.
-  // `release_pages` gives mapped pages back behind the check (for files that are only streamed through).
+  // Checks what the container promises. kCrc: every chunk's frame and CRC-32 (flat PNG); for PXIF and decoded
+  // PNG the strongest check there is at that level (PXIF has only its SHA-256; a decoded PNG was checked
+  // while decoding). kSha256: also the Adler-32 and the SHA-256 of the payload. The error is for a failure to
+  // read; damage is a result. `release_pages` gives mapped pages back behind the check (for files that are
+  // only streamed through).
   Result<PlaneDamage> verify(VerifyLevel level, ThreadPool& pool, bool release_pages = false) const;
 
   // Lets the kernel drop the mapped pages of these rows; no effect on a decoded PNG.

@@ -1,0 +1,155 @@
+#include "pixel/plane.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "pixel/plane_impl.h"
+
+namespace pixellm {
+namespace {
+
+bool begins_with(Bytes file, std::string_view magic) {
+  return file.size() >= magic.size() &&
+         std::equal(magic.begin(), magic.end(), file.begin(),
+                    [](char a, uint8_t b) { return static_cast<uint8_t>(a) == b; });
+}
+
+// A few contents that people try to open by mistake.
+std::string describe_content(Bytes file) {
+  if (begins_with(file, "GGUF")) return "a GGUF file. Hint: `pixellm import` makes a picture of it";
+  if (begins_with(file, "\xff\xd8\xff")) return "a JPEG picture, which cannot hold exact bytes";
+  if (begins_with(file, "GIF8")) return "a GIF picture";
+  if (begins_with(file, "RIFF")) return "a RIFF file (WebP, WAV)";
+  if (begins_with(file, "PK\x03\x04")) return "a ZIP file (npz)";
+  if (begins_with(file, "version https://git-lfs")) return "a Git LFS pointer, not the file itself";
+  return fmt::format("content beginning with {}", to_hex(file.first(std::min<size_t>(file.size(), 8))));
+}
+
+}  // namespace
+
+std::string_view plane_kind_name(PlaneKind kind) {
+  switch (kind) {
+    case PlaneKind::kFlatPng:
+      return "flat png";
+    case PlaneKind::kDecodedPng:
+      return "png";
+    case PlaneKind::kPxif:
+      return "pxif";
+  }
+  return "unknown";
+}
+
+// ---- opening
+
+Result<void> PixelPlane::Impl::open(uint64_t decode_limit) {
+  file_bytes = file.size();
+  if (file.empty())
+    return fail(ErrorCode::kCorrupt, "the file is empty; a PNG or a PXIF container is expected");
+  const auto signature = Bytes(kPngSignature).first(std::min(file.size(), kPngSignature.size()));
+  if (std::equal(signature.begin(), signature.end(), file.begin())) return open_png(decode_limit);
+  if (begins_with(file, std::string_view("PXIF").substr(0, file.size()))) return open_pxif();
+  return fail(ErrorCode::kUnsupported,
+              "a PNG or a PXIF container is expected, found " + describe_content(file));
+}
+
+Result<void> PixelPlane::Impl::open_png(uint64_t decode_limit) {
+  const PngHead head = PIXELLM_TRY(read_png_head(file));
+  layout = head.layout;
+  if (head.is_flat) {
+    const uint64_t needed = layout->file_bytes();
+    if (file.size() < needed)
+      return fail(ErrorCode::kCorrupt,
+                  fmt::format("flat png: the file has {} bytes, {} rows of {} bytes need {}: it is truncated",
+                              file.size(), layout->rows, layout->row_bytes, needed));
+    PIXELLM_CHECK(check_png_tail(file, layout->row_end(layout->rows - 1)));
+    kind = PlaneKind::kFlatPng;
+    base_offset = layout->base;
+    base = file.data() + base_offset;
+    row_bytes = layout->row_bytes;
+    row_stride = layout->stride();
+    rows = layout->rows;
+    return {};
+  }
+  decoded = PIXELLM_TRY(decode_png(file, head, decode_limit));
+  kind = PlaneKind::kDecodedPng;
+  base = decoded.pixels.get();
+  row_bytes = row_stride = decoded.row_bytes;
+  rows = decoded.rows;
+  file = {};
+  mapping = {};
+  return {};
+}
+
+Result<void> PixelPlane::Impl::open_pxif() {
+  pxif = PIXELLM_TRY(PxifHeader::decode(file));
+  const uint64_t area = uint64_t{3} * pxif.width * pxif.height;
+  const uint64_t held = file.size() - PxifHeader::kEncodedLength;
+  if (held != area)
+    return fail(ErrorCode::kCorrupt,
+                fmt::format("pxif: {} x {} pixels need {} bytes after the header, the file has {}",
+                            pxif.width, pxif.height, area, held));
+  kind = PlaneKind::kPxif;
+  base_offset = PxifHeader::kEncodedLength;
+  base = file.data() + base_offset;
+  row_bytes = row_stride = uint64_t{3} * pxif.width;
+  rows = pxif.height;
+  return {};
+}
+
+Result<PixelPlane> PixelPlane::open(const std::string& path, uint64_t decode_limit) {
+  auto impl = std::make_unique<Impl>();
+  impl->path = path;
+  impl->mapping = PIXELLM_TRY(MappedFile::open(path));
+  impl->file = impl->mapping.data();
+  if (auto opened = impl->open(decode_limit); !opened) return fail_in(path, std::move(opened).error());
+  return PixelPlane(std::move(impl));
+}
+
+Result<PixelPlane> PixelPlane::open_bytes(Bytes file, const std::string& name, uint64_t decode_limit) {
+  auto impl = std::make_unique<Impl>();
+  impl->path = name;
+  impl->file = file;
+  if (auto opened = impl->open(decode_limit); !opened) return fail_in(name, std::move(opened).error());
+  return PixelPlane(std::move(impl));
+}
+
+// ---- the open plane
+
+PixelPlane::PixelPlane(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+PixelPlane::PixelPlane(PixelPlane&&) noexcept = default;
+PixelPlane& PixelPlane::operator=(PixelPlane&&) noexcept = default;
+PixelPlane::~PixelPlane() = default;
+
+PlaneKind PixelPlane::kind() const { return impl_->kind; }
+const std::string& PixelPlane::path() const { return impl_->path; }
+uint64_t PixelPlane::file_bytes() const { return impl_->file_bytes; }
+uint64_t PixelPlane::base_offset() const { return impl_->base_offset; }
+uint64_t PixelPlane::row_bytes() const { return impl_->row_bytes; }
+uint64_t PixelPlane::row_stride() const { return impl_->row_stride; }
+uint64_t PixelPlane::rows() const { return impl_->rows; }
+const uint8_t* PixelPlane::base() const { return impl_->base; }
+
+Result<void> PixelPlane::read(uint64_t offset, MutableBytes out) const {
+  const uint64_t size = payload_bytes();
+  if (offset > size || out.size() > size - offset)
+    return fail(ErrorCode::kCorrupt,
+                fmt::format("{}: {} payload bytes from {} on are needed, the picture holds {}", path(),
+                            out.size(), offset, size));
+  while (!out.empty()) {
+    const uint64_t r = offset / row_bytes(), column = offset % row_bytes();
+    const uint64_t n = std::min<uint64_t>(out.size(), row_bytes() - column);
+    std::copy_n(base() + r * row_stride() + column, n, out.begin());
+    out = out.subspan(n);
+    offset += n;
+  }
+  return {};
+}
+
+void PixelPlane::release_rows(uint64_t first, uint64_t count) const {
+  if (impl_->mapping.data().empty() || first >= rows()) return;
+  count = std::min(count, rows() - first);
+  impl_->mapping.release(base_offset() + first * row_stride(), count * row_stride());
+}
+
+}  // namespace pixellm
