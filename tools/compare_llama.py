@@ -10,84 +10,13 @@ tokens, how far each lies below llama.cpp's favourite in llama.cpp's logits (lar
 by both programs. Needs: llama-cpp-python 0.3.36, gguf, numpy.
 """
 import argparse
-import ctypes
 import json
 import pathlib
 import subprocess
 
-import gguf
-import llama_cpp as lib
 import numpy as np
 
-QUIET = lib.llama_log_callback(lambda level, text, user: None)
-
-
-def dequantize(src, dst):
-    """Writes `src` with every tensor as F32."""
-    r = gguf.GGUFReader(str(src))
-    w = gguf.GGUFWriter(str(dst), r.fields["general.architecture"].contents())
-    for k, f in r.fields.items():
-        if k.startswith("GGUF.") or k in ("general.architecture", "general.file_type"):
-            continue
-        kind = f.types[0]
-        w.add_key_value(k, f.contents(), kind, f.types[-1] if kind == gguf.GGUFValueType.ARRAY else None)
-    w.add_file_type(0)
-    for t in r.tensors:
-        w.add_tensor(t.name, gguf.quants.dequantize(t.data, t.tensor_type).astype(np.float32))
-    w.write_header_to_file()
-    w.write_kv_data_to_file()
-    w.write_tensors_to_file()
-    w.close()
-
-
-class Oracle:
-    def __init__(self, path, exact, context):
-        mp = lib.llama_model_default_params()
-        mp.n_gpu_layers = 0
-        self.model = lib.llama_model_load_from_file(str(path).encode(), mp)
-        assert self.model, f"llama.cpp cannot load {path}"
-        self.vocab = lib.llama_model_get_vocab(self.model)
-        self.n_vocab = lib.llama_vocab_n_tokens(self.vocab)
-        cp = lib.llama_context_default_params()
-        cp.n_ctx = cp.n_batch = cp.n_ubatch = context
-        cp.n_threads = cp.n_threads_batch = 2
-        if exact:
-            cp.type_k = cp.type_v = 0
-            cp.flash_attn_type = 0
-        self.ctx = lib.llama_init_from_model(self.model, cp)
-        assert self.ctx
-
-    def __del__(self):
-        lib.llama_free(self.ctx)
-        lib.llama_model_free(self.model)
-
-    def logits(self, ids):
-        lib.llama_memory_clear(lib.llama_get_memory(self.ctx), True)
-        b = lib.llama_batch_init(len(ids), 0, 1)
-        b.n_tokens = len(ids)
-        for i, t in enumerate(ids):
-            b.token[i], b.pos[i], b.n_seq_id[i], b.logits[i] = t, i, 1, 1
-            b.seq_id[i][0] = 0
-        assert lib.llama_decode(self.ctx, b) == 0
-        out = np.stack([np.ctypeslib.as_array(lib.llama_get_logits_ith(self.ctx, i), shape=(self.n_vocab,)).copy()
-                        for i in range(len(ids))])
-        lib.llama_batch_free(b)
-        return out
-
-    def tokenize(self, data):
-        out = (lib.llama_token * (len(data) + 8))()
-        return list(out[:lib.llama_tokenize(self.vocab, data, len(data), out, len(data) + 8, False, False)])
-
-    def perplexity(self, data, c=512):
-        ids, nll, n = self.tokenize(data), 0.0, 0
-        for lo in range(0, len(ids) - c, c):
-            chunk = ids[lo:lo + c]
-            x = self.logits(chunk)[c // 2:c - 1].astype(np.float64)
-            m = x.max(axis=1)
-            nll += (m + np.log(np.exp(x - m[:, None]).sum(axis=1)) - x[np.arange(len(x)), chunk[c // 2 + 1:]]).sum()
-            n += len(x)
-        return float(np.exp(nll / n))
-
+from llama_peer import Llama, dequantize, start
 
 def distance(x, truth):
     d = (x.astype(np.float64) - truth)
@@ -114,8 +43,7 @@ def main():
     ap.add_argument("--greedy", type=int, default=32)
     ap.add_argument("--ppl", type=pathlib.Path)
     a = ap.parse_args()
-    lib.llama_log_set(QUIET, ctypes.c_void_p(0))
-    lib.llama_backend_init()
+    start()
     a.work.mkdir(parents=True, exist_ok=True)
 
     def ours(*args):
@@ -128,9 +56,9 @@ def main():
         picture, exact = a.work / (path.stem + ".png"), a.work / (path.stem + "-f32.gguf")
         ours("import", path, "-o", picture)
         dequantize(path, exact)
-        peer = Oracle(path, False, 512)
+        peer = Llama(path)
         sets = prompts(peer, a.prompts, a.tokens, not path.stem.startswith("tiny"))
-        truth_oracle = Oracle(exact, True, max(64, a.tokens))
+        truth_oracle = Llama(exact, True, max(64, a.tokens))
         d_peer, d_ours, top_peer, top_ours = [], [], [], []
         for ids in sets:
             truth, theirs = truth_oracle.logits(ids), peer.logits(ids)
