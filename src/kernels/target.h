@@ -12,9 +12,11 @@
 #define PIXELLM_BEGIN_TARGET(features) \
   PIXELLM_PRAGMA(clang attribute push(__attribute__((target(features))), apply_to = function))
 #define PIXELLM_END_TARGET PIXELLM_PRAGMA(clang attribute pop)
+#define PIXELLM_UNROLL PIXELLM_PRAGMA(unroll)  // before a loop whose bounds are constant: no loop remains
 #else
 #define PIXELLM_BEGIN_TARGET(features) \
   PIXELLM_PRAGMA(GCC push_options)     \
   PIXELLM_PRAGMA(GCC target(features))
 #define PIXELLM_END_TARGET PIXELLM_PRAGMA(GCC pop_options)
+#define PIXELLM_UNROLL PIXELLM_PRAGMA(GCC unroll 64)
 #endif

@@ -1,0 +1,64 @@
+// The cells of Q8_0, Q4_0, Q4_1, Q5_0 and Q5_1 (spec/cells.md): 64 columns, two blocks of 32. Included inside
+// the anonymous namespace of one ISA; used by matmul_quant-inl.h, which says what a format is.
+
+struct NoHead {};
+
+struct FormatQ8_0 {
+  using Head = NoHead;
+  static constexpr int kBlocks = 2, kSteps = 8, kSpan = 1, kOffset = 128, kMaxWeight = 255;
+  static constexpr bool kHasMin = false;
+  static PIXELLM_INLINE Head head(const uint8_t*) { return {}; }
+  static PIXELLM_INLINE I32x16 weight(const uint8_t* c, int unit, int j) {
+    const I32x16 w = load_int(c + 64 + 512 * unit + 64 * j);
+    if constexpr (kSignedBytes) return w;
+    return bit_xor(w, splat_byte(0x80));  // w + 128
+  }
+  static PIXELLM_INLINE F32x16 scale(const uint8_t* c, const Head&, int unit) {
+    return load_halves(c + 32 * unit);
+  }
+};
+
+// Nibbles, with a minimum for each row and block (Q4_1) or 8 less (Q4_0).
+template <bool kMin>
+struct FormatQ4 {
+  using Head = NoHead;
+  static constexpr int kBlocks = 2, kSteps = 8, kSpan = 1, kOffset = kMin ? 0 : 8, kMaxWeight = 15;
+  static constexpr bool kHasMin = kMin;
+  static constexpr int kQuants = kMin ? 128 : 64;
+  static PIXELLM_INLINE Head head(const uint8_t*) { return {}; }
+  static PIXELLM_INLINE I32x16 weight(const uint8_t* c, int unit, int j) {
+    const I32x16 v = load_int(c + kQuants + 256 * unit + 64 * (j % 4));
+    return j < 4 ? low_nibbles(v) : high_nibbles(v);
+  }
+  static PIXELLM_INLINE F32x16 scale(const uint8_t* c, const Head&, int unit) {
+    return load_halves(c + 32 * unit);
+  }
+  static PIXELLM_INLINE F32x16 min(const uint8_t* c, const Head&, int block) {
+    return load_halves(c + 64 + 32 * block);
+  }
+};
+using FormatQ4_0 = FormatQ4<false>;
+using FormatQ4_1 = FormatQ4<true>;
+
+// Nibbles and a vector of fifth bits: bit n of a row's dword belongs to column n of the block.
+template <bool kMin>
+struct FormatQ5 {
+  using Head = NoHead;
+  static constexpr int kBlocks = 2, kSteps = 8, kSpan = 1, kOffset = kMin ? 0 : 16, kMaxWeight = 31;
+  static constexpr bool kHasMin = kMin;
+  static constexpr int kQuants = kMin ? 128 : 64;
+  static PIXELLM_INLINE Head head(const uint8_t*) { return {}; }
+  static PIXELLM_INLINE I32x16 weight(const uint8_t* c, int unit, int j) {
+    const uint8_t* block = c + kQuants + 320 * unit;
+    const I32x16 bits = load_int(block), v = load_int(block + 64 + 64 * (j % 4));
+    return add_fifth_bits(j < 4 ? low_nibbles(v) : high_nibbles(v), bits, j);
+  }
+  static PIXELLM_INLINE F32x16 scale(const uint8_t* c, const Head&, int unit) {
+    return load_halves(c + 32 * unit);
+  }
+  static PIXELLM_INLINE F32x16 min(const uint8_t* c, const Head&, int block) {
+    return load_halves(c + 64 + 32 * block);
+  }
+};
+using FormatQ5_0 = FormatQ5<false>;
+using FormatQ5_1 = FormatQ5<true>;

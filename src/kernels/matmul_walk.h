@@ -1,0 +1,57 @@
+// Where the cells of a product lie: the step from a row of the picture to the next, taken out of the inner
+// loops.
+#pragma once
+#include <cstdint>
+
+#include "kernels/kernels.h"
+#include "kernels/target.h"
+
+namespace pixellm {
+
+// Gives the addresses of consecutive cells of a matrix.
+class CellWalk {
+ public:
+  CellWalk() = default;
+  // Starts at cell `index`, which exists.
+  CellWalk(const CellMatrixView& w, uint64_t index)
+      : cell_bytes_(traits(w.type).cell_bytes), cells_per_row_(w.cells_per_row), row_stride_(w.row_stride) {
+    if (index < w.first_cells) {
+      cell_ = w.first + index * cell_bytes_;
+      left_ = w.first_cells - index;
+      next_row_ = w.next_row;
+      return;
+    }
+    index -= w.first_cells;
+    const uint8_t* row = w.next_row + index / w.cells_per_row * w.row_stride;
+    cell_ = row + index % w.cells_per_row * cell_bytes_;
+    left_ = w.cells_per_row - index % w.cells_per_row;
+    next_row_ = row + w.row_stride;
+  }
+
+  // The next n cells' addresses, to out[0], out[step], ...
+  PIXELLM_INLINE void next(uint64_t n, const uint8_t** out, uint64_t step) {
+    for (uint64_t i = 0; i < n; i++) {
+      if (left_ == 0) {
+        cell_ = next_row_;
+        left_ = cells_per_row_;
+        next_row_ += row_stride_;
+      }
+      out[i * step] = cell_;
+      cell_ += cell_bytes_;
+      left_--;
+    }
+  }
+
+ private:
+  uint64_t cell_bytes_ = 0, cells_per_row_ = 0, row_stride_ = 0;
+  const uint8_t* cell_ = nullptr;
+  uint64_t left_ = 0;                  // cells up to the end of the row
+  const uint8_t* next_row_ = nullptr;  // the next row's first cell
+};
+
+template <int P>
+PIXELLM_INLINE ActBlock<P>* panel_blocks(const Activations& x, uint32_t panel) {
+  return static_cast<ActBlock<P>*>(x.data) + panel * (x.k_padded / 32);
+}
+
+}  // namespace pixellm
