@@ -2,6 +2,7 @@
 //
 //   PIXELLM_CHECK(import_gguf("in.gguf", "out.png", {}, progress));
 //   PIXELLM_CHECK(export_gguf(model, "back.gguf", progress));      // SHA-256 of back.gguf == that of in.gguf
+// What the picture keeps for the way back: spec/pxi-llm.md, "Source record".
 #pragma once
 #include <cstdint>
 #include <functional>
@@ -11,8 +12,10 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "convert/byte_source.h"
 #include "model/metadata.h"
 #include "model/model.h"
+#include "model/model_writer.h"
 
 namespace pixellm {
 
@@ -22,12 +25,17 @@ namespace pixellm {
 struct GgufFile {
   uint32_t version = 0;
   uint32_t alignment = 32;
-  uint64_t data_offset = 0;            // in the file
+  uint64_t head_bytes = 0;             // header, metadata and tensor infos: what stands before the first padding
+  uint64_t data_offset = 0;            // in the file; past its end when there are no tensors and no padding
   Metadata metadata;
   std::vector<TensorInfo> tensors;     // name, type, n_dims, dims, source_offset
 
-  static Result<GgufFile> read(const File& file);
+  static Result<GgufFile> read(const ByteSource& source);
+  static Result<GgufFile> read(const File& file) { return read(FileSource(file)); }
 };
+
+// Whether the bytes begin as a GGUF file does.
+bool looks_like_gguf(Bytes first_4);
 
 using Progress = std::function<void(uint64_t done_bytes, uint64_t total_bytes)>;
 
@@ -35,9 +43,21 @@ struct ImportOptions {
   std::optional<uint64_t> row_bytes;   // force the picture's width: a multiple of 192
 };
 
-// Streams; memory is bounded by the metadata and about two groups of 16 matrix rows. Leaves no file on error.
-Result<void> import_gguf(const std::string& in, const std::string& out, const ImportOptions& options,
-                         const Progress& progress);
-Result<void> export_gguf(const Model& model, const std::string& out, const Progress& progress);
+// Everything of an import that comes before the weights: what the picture will hold and where. kUnsupported when the
+// bytes between the tensors are too many to keep.
+Result<ModelPlan> plan_import(const ByteSource& source, GgufFile gguf, const ImportOptions& options);
+
+struct ConvertSummary {
+  size_t n_tensors = 0;
+  uint64_t bytes_read = 0, bytes_written = 0;   // sizes of the two files
+};
+
+// Streams; memory is bounded by the metadata and about two groups of 16 matrix rows. Leaves no file on error. Refuses to
+// write over its own input. `progress` may be empty.
+Result<ConvertSummary> import_gguf(const std::string& in, const std::string& out, const ImportOptions& options,
+                                   const Progress& progress);
+
+// A picture that did not come from a GGUF becomes version 3 with its tensors in the directory's order.
+Result<ConvertSummary> export_gguf(const Model& model, const std::string& out, const Progress& progress);
 
 }  // namespace pixellm
