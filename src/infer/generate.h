@@ -1,8 +1,14 @@
 // Generation: prompt in, tokens out, until an end token, a stop text, a count, the context's end or a signal.
+//
+//   GenerateOptions options{.max_tokens = 64, .stop = {"\n\n"}};
+//   auto g = PIXELLM_TRY(generate(*session, tokenizer, prompt, options, [](std::string_view text) { ...
+//   return true; }));
+// Thread-safety is the session's: one thread at a time.
 #pragma once
 #include <atomic>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -17,34 +23,46 @@ namespace pixellm {
 
 struct GenerateOptions {
   uint32_t max_tokens = 256;
-  SamplerOptions sampler;
-  std::vector<std::string> stop;              // texts that end the generation; not part of the output
-  uint32_t beams = 1;                         // > 1: beam search; the sampler's temperature must be 0
-  const std::atomic<bool>* interrupted = nullptr;   // checked before every token
+  SamplerOptions sampler = {};
+  std::vector<std::string> stop = {};    // texts that end the generation; not part of the output
+  std::vector<TokenId> end_tokens = {};  // end it too, besides the tokenizer's end-of-generation set
+  uint32_t batch = 512;                  // prompt tokens fed between two looks at `interrupted`
+  const std::atomic<bool>* interrupted = nullptr;  // checked before every token
+  // > 1: beam search, at most kMaxBeams; the sampler's temperature must be 0. Needs new_session, which makes
+  // a session of the same engine and context; it is called at most beams - 1 times.
+  uint32_t beams = 1;
+  std::function<Result<std::unique_ptr<Session>>()> new_session = {};
 };
+inline constexpr uint32_t kMaxBeams = 64;
+inline constexpr size_t kMaxStopBytes = 4096;  // of one stop text
 
 struct Generation {
-  std::string text;                           // without the stop text
-  std::vector<TokenId> ids;                   // generated, without the end token
-  std::string stop_reason;                    // "eos", "stop", "length", "context", "interrupted"
-  double prompt_ms = 0, generate_ms = 0;      // prompt_ms ends with the first token's logits
+  std::string text;                       // without the stop text
+  std::vector<TokenId> ids;               // generated, without the end token; with those of a stop text
+  std::string stop_reason;                // "eos", "stop", "length", "context", "interrupted"
+  double prompt_ms = 0, generate_ms = 0;  // prompt_ms ends with the first token's logits
+  double log_probability = 0;             // beam search: of the ids and the end token, natural logarithm
 };
 
-// Feeds `prompt` (not empty; must fit with at least one token to spare, else kInvalidArgument with both numbers) and
-// generates. `emit` receives text as soon as it is sure (whole characters; nothing that may become a stop text).
-// With beams, emit is called once at the end.
+// What to do with text as soon as it is sure (whole characters; nothing that may become a stop text); false
+// ends the generation as an interruption does. May be empty.
+using EmitText = std::function<bool(std::string_view)>;
+
+// Checks what can be checked without a model: ranges of the sampler, stop texts and beams.
+Result<void> validate(const GenerateOptions& options);
+
+// Feeds `prompt` after what the session holds and generates. Prompt and answer together fill at most the
+// context
+// ("context" when they do). kInvalidArgument: an empty prompt, or one that leaves no room for a token; names
+// both numbers. The session ends with the prompt and the generated ids in its cache, the last one perhaps
+// missing (see position()).
+//
+// Beam search: at each step the `beams` likeliest continuations of the same length live on; a beam that ends
+// while it is among the `beams` best candidates is finished. The search ends when `beams` have finished and
+// none that lives has a higher mean log-probability per token (end token counted) than the best finished one,
+// or at a limit. The answer is the one with the highest mean. Bias and penalties apply. Text is emitted once,
+// at the end; the session keeps the prompt only.
 Result<Generation> generate(Session& session, const Tokenizer& tokenizer, std::span<const TokenId> prompt,
-                            const GenerateOptions& options, const std::function<void(std::string_view)>& emit);
-
-struct Perplexity {
-  uint64_t tokens = 0;      // scored
-  double nll = 0;           // mean, nats
-  double perplexity = 0;
-};
-
-// Windows of `context` tokens `stride` apart (0: context, without overlap), every whole window that at least one token follows; of
-// each the tokens at context/2+1 .. context-1 are scored given all before them in the window.
-Result<Perplexity> evaluate(Session& session, std::span<const TokenId> ids, uint32_t context, uint32_t stride,
-                            const std::function<void(uint64_t done, uint64_t total)>& progress);
+                            const GenerateOptions& options, const EmitText& emit);
 
 }  // namespace pixellm
