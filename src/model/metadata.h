@@ -3,9 +3,11 @@
 //   metadata.string("general.architecture")           // std::optional<std::string_view>
 //   metadata.integer("llama.block_count")             // any integer type, as int64; nullopt when absent or not one
 //   metadata.strings("tokenizer.ggml.tokens")         // std::optional<std::vector<std::string_view>>
-// Views live as long as the Metadata. Thread-safe: immutable after parse(). Spec: spec/pxi-llm.md, "Metadata".
+// Views live as long as the Metadata or a copy of it (copies share the bytes). Thread-safe: immutable after parse().
+// Spec: spec/pxi-llm.md, "Metadata".
 #pragma once
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -33,13 +35,13 @@ class Metadata {
   Metadata() = default;
 
   // Takes the encoded pairs (GGUF v2/v3 encoding). Checks every length, type, bool and duplicate key; `count` pairs must
-  // use up `encoded` exactly. Keys at most 65,535 bytes; nested arrays at most 4 deep. kCorrupt names key and field.
+  // use up `encoded` exactly. Keys of 1 to 65,535 bytes; arrays at most 4 deep. kCorrupt names key and field.
   static Result<Metadata> parse(std::vector<uint8_t> encoded, uint64_t count);
 
   // Length of the encoded pairs at the start of `data`, found by the same checks (for a GGUF, whose pairs come first).
   static Result<uint64_t> measure(Bytes data, uint64_t count);
 
-  Bytes encoded() const { return encoded_; }
+  Bytes encoded() const { return encoded_ ? Bytes(*encoded_) : Bytes(); }
   const std::vector<Entry>& entries() const { return entries_; }
   const Entry* find(std::string_view key) const;
 
@@ -52,7 +54,7 @@ class Metadata {
   std::optional<std::vector<float>> floats(std::string_view key) const;
 
  private:
-  std::vector<uint8_t> encoded_;
+  std::shared_ptr<const std::vector<uint8_t>> encoded_;
   std::vector<Entry> entries_;
   std::vector<uint32_t> by_key_;   // entry indices sorted by key
 };
