@@ -1,12 +1,12 @@
 // One sequence of tokens running through a model: the KV cache, the scratch memory and the forward pass.
 //
 //   ThreadPool pool(2);
-//   auto engine = PIXELLM_TRY(Engine::create(model));                 // weights resolved once, shared by sessions
-//   auto session = PIXELLM_TRY(Session::create(engine, pool, {.context = 2048, .batch = 512}));
+//   auto engine = PIXELLM_TRY(Engine::create(model));                 // weights resolved once, shared by
+//   sessions auto session = PIXELLM_TRY(Session::create(engine, pool, {.context = 2048, .batch = 512}));
 //   PIXELLM_CHECK(session->feed(prompt_ids));
 //   TokenId next = argmax(session->logits());
-// Logits are bit-identical for every thread count, batch, and for prefill against one token at a time. feed() allocates
-// nothing. A Session belongs to one thread at a time; the Engine may be shared.
+// Logits are bit-identical for every thread count, batch, and for prefill against one token at a time. feed()
+// allocates nothing. A Session belongs to one thread at a time; the Engine may be shared.
 #pragma once
 #include <cstdint>
 #include <functional>
@@ -25,7 +25,8 @@ namespace pixellm {
 
 class Engine {
  public:
-  // Finds and checks every tensor that the architecture needs. `kernels` null: active_kernels(). `model` must outlive it.
+  // Finds and checks every tensor that the architecture needs. `kernels` null: active_kernels(). `model` must
+  // outlive it.
   static Result<Engine> create(const Model& model, const Kernels* kernels = nullptr);
   Engine(Engine&&) noexcept;
   Engine& operator=(Engine&&) noexcept;
@@ -33,7 +34,7 @@ class Engine {
 
   const ModelConfig& config() const;
   const Kernels& kernels() const;
-  uint64_t bytes_per_token() const;   // weight bytes that decoding one token reads
+  uint64_t bytes_per_token() const;  // weight bytes that decoding one token reads
 
   struct Impl;
   const Impl& impl() const { return *impl_; }
@@ -44,31 +45,32 @@ class Engine {
 };
 
 struct SessionOptions {
-  uint32_t context = 0;   // positions; 0: the model's context length, at most kDefaultContext
-  uint32_t batch = 512;   // prompt tokens per step, at least 1
+  uint32_t context = 0;  // positions; 0: the model's context length, at most kDefaultContext
+  uint32_t batch = 512;  // prompt tokens per step, at least 1
 };
 inline constexpr uint32_t kDefaultContext = 4096;
 
 class Session {
  public:
   // kInvalidArgument when context is over the model's own, naming both.
-  static Result<std::unique_ptr<Session>> create(const Engine& engine, ThreadPool& pool, const SessionOptions& options);
+  static Result<std::unique_ptr<Session>> create(const Engine& engine, ThreadPool& pool,
+                                                 const SessionOptions& options);
   ~Session();
 
-  // Appends tokens. kInvalidArgument: an id outside the vocabulary, or more tokens than the context holds (names both
-  // numbers); then nothing was appended. kCorrupt when the model's arithmetic is not finite.
+  // Appends tokens. kInvalidArgument: an id outside the vocabulary, or more tokens than the context holds
+  // (names both numbers); then nothing was appended. kCorrupt when the model's arithmetic is not finite.
   Result<void> feed(std::span<const TokenId> ids);
 
   // The same, giving the logits [vocab_size] of every fed token in order.
   Result<void> feed_each(std::span<const TokenId> ids,
                          const std::function<Result<void>(uint32_t position, std::span<const float>)>& each);
 
-  std::span<const float> logits() const;    // [vocab_size] after the last fed token; empty before the first
-  uint32_t position() const;                // tokens in the cache
+  std::span<const float> logits() const;  // [vocab_size] after the last fed token; empty before the first
+  uint32_t position() const;              // tokens in the cache
   uint32_t context() const;
   uint64_t cache_bytes() const;
-  void truncate(uint32_t position);         // forgets everything from `position` on; logits() becomes empty
-  void copy_from(const Session& other);     // same engine and context
+  void truncate(uint32_t position);      // forgets everything from `position` on; logits() becomes empty
+  void copy_from(const Session& other);  // same engine and context
 
  private:
   struct Impl;

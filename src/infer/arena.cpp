@@ -1,0 +1,50 @@
+#include "infer/arena.h"
+
+#include <fmt/format.h>
+#include <sys/mman.h>
+
+#include <utility>
+
+#include "base/bytes.h"
+
+namespace pixellm {
+
+Arena::Arena(Arena&& other) noexcept { *this = std::move(other); }
+
+Arena& Arena::operator=(Arena&& other) noexcept {
+  std::swap(base_, other.base_);
+  std::swap(size_, other.size_);
+  std::swap(overflow_, other.overflow_);
+  return *this;
+}
+
+Arena::~Arena() {
+  if (base_) munmap(base_, size_);
+}
+
+uint64_t Arena::add_bytes(uint64_t n, uint64_t element_bytes) {
+  const uint64_t offset = size_;
+  const auto bytes = checked_mul(n, element_bytes);
+  const auto end = bytes ? checked_add(size_, *bytes) : std::nullopt;
+  // An odd number of lines between arrays, so that arrays of round sizes do not all begin at the same cache
+  // set.
+  const auto next = end ? checked_add(*end, 3 * 64 + 63) : std::nullopt;
+  if (!next) overflow_ = true;
+  size_ = next ? *next / 64 * 64 : size_;
+  return offset;
+}
+
+Result<void> Arena::reserve(const char* what) {
+  if (size_ == 0) return {};
+  void* p = MAP_FAILED;
+  if (!overflow_ && size_ < uint64_t{1} << 47)
+    p = mmap(nullptr, size_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (p == MAP_FAILED)
+    return fail(ErrorCode::kTooLarge,
+                fmt::format("infer: the system gives no {} bytes for the {}; a smaller context needs less",
+                            overflow_ ? "2^64 or more" : std::to_string(size_), what));
+  base_ = static_cast<uint8_t*>(p);
+  return {};
+}
+
+}  // namespace pixellm

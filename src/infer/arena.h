@@ -1,0 +1,41 @@
+// One reservation of anonymous memory, cut into arrays. Pages that nobody touches cost nothing, and all begin
+// as zero.
+#pragma once
+#include <cstdint>
+
+#include "base/error.h"
+
+namespace pixellm {
+
+class Arena {
+ public:
+  Arena() = default;
+  Arena(Arena&& other) noexcept;
+  Arena& operator=(Arena&& other) noexcept;
+  ~Arena();
+
+  // Plans n elements of T, 64-byte aligned; the result is for at(). Sizes may be as large as files claim:
+  // what does not fit an address space makes reserve() fail.
+  template <class T>
+  uint64_t add(uint64_t n) {
+    return add_bytes(n, sizeof(T));
+  }
+
+  // After the last add(), once. kTooLarge names the bytes; `what` is for the message.
+  Result<void> reserve(const char* what);
+
+  template <class T>
+  T* at(uint64_t offset) const {
+    return reinterpret_cast<T*>(base_ + offset);
+  }
+  uint64_t size() const { return size_; }
+
+ private:
+  uint64_t add_bytes(uint64_t n, uint64_t element_bytes);
+
+  uint8_t* base_ = nullptr;
+  uint64_t size_ = 0;
+  bool overflow_ = false;
+};
+
+}  // namespace pixellm

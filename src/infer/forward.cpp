@@ -1,0 +1,389 @@
+#include "infer/forward.h"
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <initializer_list>
+#include <optional>
+
+namespace pixellm {
+namespace {
+
+// One matrix of a phase: y[t * stride + row] for every token t of the step.
+struct Product {
+  const Linear* linear;
+  float* y;
+  uint64_t stride;
+};
+
+// A fraction of [0, n_groups) that begins `from` and ends `to` units of cost after the start of the phase.
+std::pair<uint64_t, uint64_t> groups_between(uint64_t from, uint64_t to, uint64_t start, uint64_t cost,
+                                             uint64_t n_groups) {
+  const auto group_at = [&](uint64_t unit) {
+    return unit <= start ? 0 : std::min(n_groups, ceil_div(unit - start, cost));
+  };
+  return {group_at(from), group_at(to)};
+}
+
+// How many heads of a group one attention call of a single token takes: few calls read the cache less often,
+// many keep more threads busy. A call costs about one unit for the cache and one for each query.
+uint32_t heads_per_call(uint32_t group, uint32_t n_kv_heads, uint32_t n_threads) {
+  uint32_t best = 1;
+  uint64_t best_cost = UINT64_MAX;
+  for (uint32_t heads = std::min(group, kMaxAttentionQueries); heads >= 1; heads--) {
+    const uint64_t calls = uint64_t{n_kv_heads} * ceil_div(group, heads);
+    const uint64_t cost = ceil_div(calls, n_threads) * (1 + heads);
+    if (cost < best_cost) best = heads, best_cost = cost;
+  }
+  return best;
+}
+
+// One thread's part of a step. A single token's residual and activations are computed by every thread for
+// itself, which is cheaper than waiting for another one; those of a batch are shared, and phases end with a
+// barrier.
+class Pass {
+ public:
+  Pass(const Engine::Impl& engine, Scratch& scratch, Worker& worker, uint32_t n_tokens)
+      : e_(engine),
+        c_(engine.config),
+        k_(*engine.kernels),
+        s_(scratch),
+        mine_(scratch.threads()[static_cast<size_t>(worker.index())]),
+        w_(worker),
+        stride_(round_up(engine.config.embedding_length, kCellRows)),
+        n_(n_tokens) {}
+
+  void run(KvCache& cache, const Step& step) {
+    position_ = step.position;
+    embed(step.ids);
+    const uint32_t last = c_.n_layers - 1;
+    for (uint32_t i = 0; i <= last; i++) {
+      const LayerWeights& layer = e_.layers[i];
+      project_in(layer, i > 0 ? &e_.layers[i - 1].ffn_post_norm : nullptr);
+      const bool all_queries = i < last || step.output == Step::Output::kAll;
+      rotate_and_store(layer, cache, i, all_queries ? 0 : step.output == Step::Output::kLast ? n_ - 1 : n_);
+      if (i == last && step.output == Step::Output::kNone) return;
+      if (!all_queries && n_ > 1) keep_last();
+      attend(layer, cache, i);
+      project_out(layer);
+      feed_forward(layer);
+    }
+    const Norm& post = e_.layers[last].ffn_post_norm;
+    if (step.output == Step::Output::kLast) {
+      prepare_normed(0, e_.output_norm, &post, {&e_.output});
+      logits();
+    } else {
+      const auto [begin, end] = mine(n_);
+      for (uint64_t t = begin; t < end; t++) absorb(t, post, mine_.rows);
+    }
+  }
+
+  void run_logits(uint32_t first, uint32_t count) {
+    const uint32_t step_tokens = n_;
+    single_ = step_tokens == 1;
+    n_ = count;
+    prepare_normed(first, e_.output_norm, nullptr, {&e_.output});
+    logits();
+  }
+
+ private:
+  bool single() const { return n_ == 1; }
+  float* x_row(uint64_t t) const { return single_.value_or(single()) ? mine_.x : s_.x + t * stride_; }
+  float* y_row(uint64_t t) const { return s_.y + t * stride_; }
+  float* qkv_row(uint64_t t) const { return s_.qkv + (row_ + t) * e_.qkv_stride; }
+
+  // This thread's part of [0, n): all of it where every thread works for itself.
+  std::pair<uint64_t, uint64_t> mine(uint64_t n) const {
+    return single() ? std::pair<uint64_t, uint64_t>(0, n) : w_.share(n);
+  }
+
+  void embed(std::span<const TokenId> ids) {
+    const auto [begin, end] = mine(n_);
+    for (uint64_t t = begin; t < end; t++) {
+      float* x = x_row(t);
+      dequantize_row(e_.token_embedding, static_cast<uint64_t>(ids[t]), x);
+      if (c_.embedding_scale != 1) k_.scale(x, c_.embedding_scale, c_.embedding_length);
+      if (e_.position_embedding.n_rows > 0) {
+        dequantize_row(e_.position_embedding, position_ + t, mine_.rows);
+        k_.add(x, mine_.rows, c_.embedding_length);
+      }
+    }
+    const float* factors = e_.rope_factors.empty() ? nullptr : e_.rope_factors.data();
+    const auto [rope_begin, rope_end] = w_.share(c_.n_rot > 0 ? n_ : 0);
+    for (uint64_t t = rope_begin; t < rope_end; t++) {
+      const auto position = static_cast<uint32_t>(position_ + t);
+      rope_table(position, c_.n_rot, c_.rope_base, c_.rope_scale, factors, c_.rope_magnitude,
+                 s_.rope + t * c_.n_rot);
+      if (e_.has_local_rope)
+        rope_table(position, c_.n_rot, c_.rope_base_local, 1.0, nullptr, c_.rope_magnitude,
+                   s_.rope_local + t * c_.n_rot);
+    }
+    if (!single()) w_.barrier();
+  }
+
+  void normalize(const float* x, const Norm& norm, float* y) const {
+    if (norm.bias.empty())
+      k_.rms_norm(x, norm.weight.data(), c_.embedding_length, c_.norm_eps, y);
+    else
+      k_.layer_norm(x, norm.weight.data(), norm.bias.data(), c_.embedding_length, c_.norm_eps, y);
+  }
+
+  // x += y, or x += norm(y). `row` is room for one row.
+  void absorb(uint64_t t, const Norm& post, float* row) const {
+    const float* y = y_row(t);
+    if (post.present()) normalize(y, post, row), y = row;
+    k_.add(x_row(t), y, c_.embedding_length);
+  }
+
+  // Activations for `linears`, from rows that fill(first token, count) delivers as {pointer, stride}.
+  template <class Fill>
+  void prepare(uint64_t k, std::initializer_list<const Linear*> linears, Fill fill) {
+    bool blocks = false, floats = false;
+    for (const Linear* linear : linears)
+      if (linear->present()) (linear->is_float() ? floats : blocks) = true;
+    blocks_ = Activations::shape(n_, k, false);
+    floats_ = Activations::shape(n_, k, true);
+    blocks_.data = single() ? mine_.blocks : s_.blocks;
+    floats_.data = single() ? mine_.floats : s_.floats;
+    const auto [begin, end] = mine(blocks_.n_panels());
+    const auto width = static_cast<uint32_t>(blocks_.panel);
+    for (uint64_t p = begin; p < end; p++) {
+      const uint32_t count = std::min(width, n_ - static_cast<uint32_t>(p) * width);
+      const auto [rows, stride] = fill(p * width, count);
+      if (blocks) prepare_panel(blocks_, p, count, rows, stride, k);
+      if (floats) prepare_panel(floats_, p, count, rows, stride, k);
+    }
+    if (!single()) w_.barrier();
+  }
+
+  // The rows stand from `rows` on, not at their place in the batch, so the kernel sees panel p as a batch of
+  // its own.
+  void prepare_panel(const Activations& all, uint64_t p, uint32_t count, const float* rows, uint64_t stride,
+                     uint64_t k) const {
+    Activations panel = all;
+    panel.n_tokens = count;
+    panel.data = static_cast<uint8_t*>(all.data) + p * (all.bytes_needed() / all.n_panels());
+    k_.prepare(rows, stride, k, 0, 1, panel);
+  }
+
+  // Activations of norm(x) for tokens from `first` on; with `post`, the last product is added to x before.
+  void prepare_normed(uint64_t first, const Norm& norm, const Norm* post,
+                      std::initializer_list<const Linear*> linears) {
+    prepare(c_.embedding_length, linears, [&](uint64_t t, uint32_t count) {
+      for (uint32_t i = 0; i < count; i++) {
+        float* row = mine_.rows + i * stride_;
+        if (post) absorb(first + t + i, *post, row);
+        normalize(x_row(first + t + i), norm, row);
+      }
+      return std::pair<const float*, uint64_t>(mine_.rows, stride_);
+    });
+  }
+
+  void prepare_rows(const float* rows, uint64_t stride, uint64_t k, const Linear& linear) {
+    prepare(k, {&linear}, [&](uint64_t t, uint32_t) {
+      return std::pair<const float*, uint64_t>(rows + t * stride, stride);
+    });
+  }
+
+  void multiply(const Product& p, uint64_t group_begin, uint64_t group_end) const {
+    if (group_begin >= group_end) return;
+    const CellMatrixView& w = p.linear->weight;
+    p.linear->multiply(w, group_begin, group_end, p.linear->is_float() ? floats_ : blocks_, p.y, p.stride);
+    if (p.linear->bias.empty()) return;
+    const uint64_t row = group_begin * kCellRows, end = std::min(group_end * kCellRows, w.n_rows);
+    for (uint64_t t = 0; t < n_; t++)
+      k_.add(p.y + t * p.stride + row, p.linear->bias.data() + row, end - row);
+  }
+
+  // The matrices' groups are dealt out in one sequence, by the bytes that they make a thread read.
+  void multiply_all(std::span<const Product> products) const {
+    uint64_t total = 0, start = 0;
+    for (const Product& p : products) total += p.linear->weight.n_groups() * p.linear->group_bytes();
+    const auto [from, to] = w_.share(total);
+    for (const Product& p : products) {
+      const uint64_t groups = p.linear->weight.n_groups(), cost = p.linear->group_bytes();
+      const auto [begin, end] = groups_between(from, to, start, cost, groups);
+      multiply(p, begin, end);
+      start += groups * cost;
+    }
+    w_.barrier();
+  }
+
+  void project_in(const LayerWeights& layer, const Norm* post) {
+    const auto& in = layer.attention_in;
+    std::array<Product, 3> products{};
+    for (size_t i = 0; i < in.size(); i++)
+      products[i] = {&in[i], s_.qkv + layer.attention_in_at[i], e_.qkv_stride};
+    if (in.size() == 1)
+      prepare_normed(0, layer.attention_norm, post, {&in[0]});
+    else
+      prepare_normed(0, layer.attention_norm, post, {&in[0], &in[1], &in[2]});
+    multiply_all(std::span(products).first(in.size()));
+  }
+
+  // Per-head norms, RoPE, and the new keys and values into the cache. Queries before token `first_query` are
+  // not needed.
+  void rotate_and_store(const LayerWeights& layer, KvCache& cache, uint32_t index,
+                        uint32_t first_query) const {
+    const uint64_t per_token = uint64_t{c_.n_heads} + c_.n_kv_heads;
+    const auto [begin, end] = w_.share(n_ * per_token);
+    for (uint64_t item = begin; item < end; item++) {
+      const uint64_t t = item / per_token, head = item % per_token;
+      float* row = qkv_row(t);
+      if (head < c_.n_heads) {
+        if (t >= first_query) rotate(layer, layer.q_norm, t, row + e_.q_at + head * c_.head_dim);
+      } else {
+        const auto kv_head = static_cast<uint32_t>(head - c_.n_heads);
+        float* key = row + e_.k_at + uint64_t{kv_head} * c_.head_dim;
+        rotate(layer, layer.k_norm, t, key);
+        store(cache, index, kv_head, position_ + t, key, row + e_.v_at + uint64_t{kv_head} * c_.head_dim);
+      }
+    }
+    w_.barrier();
+  }
+
+  void rotate(const LayerWeights& layer, const std::vector<float>& norm, uint64_t t, float* head) const {
+    if (!norm.empty()) {
+      k_.rms_norm(head, norm.data(), c_.head_dim, c_.norm_eps, mine_.heads);
+      std::memcpy(head, mine_.heads, c_.head_dim * sizeof(float));
+    }
+    const float* table = layer.local_rope ? s_.rope_local : s_.rope;
+    if (c_.n_rot > 0) k_.rope(head, c_.n_rot, c_.rope_neox, table + t * c_.n_rot);
+  }
+
+  // The padding of a head was zero from the beginning and stays so.
+  void store(KvCache& cache, uint32_t layer, uint32_t kv_head, uint64_t position, const float* key,
+             const float* value) const {
+    const uint64_t dim = e_.head_dim_padded;
+    k_.to_f16(key, c_.head_dim, mine_.half);
+    uint16_t* lane = cache.keys(layer, kv_head) + position / 16 * dim * 16 + position % 16;
+    for (uint32_t d = 0; d < c_.head_dim; d++) lane[d * 16] = mine_.half[d];
+    k_.to_f16(value, c_.head_dim, cache.values(layer, kv_head) + position * dim);
+  }
+
+  // From here on only the step's last token counts: it becomes a single token.
+  void keep_last() {
+    row_ = n_ - 1;
+    position_ += n_ - 1;
+    std::memcpy(mine_.x, s_.x + row_ * stride_, c_.embedding_length * sizeof(float));
+    n_ = 1;
+  }
+
+  void attend(const LayerWeights& layer, const KvCache& cache, uint32_t index) const {
+    const uint32_t group = c_.n_heads / c_.n_kv_heads;
+    const uint32_t heads = single() ? heads_per_call(group, c_.n_kv_heads, static_cast<uint32_t>(w_.count()))
+                                    : std::min(group, kMaxAttentionQueries);
+    const uint32_t tokens = single() ? 1 : kMaxAttentionQueries / heads;
+    const uint64_t parts = ceil_div(group, heads), blocks = ceil_div(n_, tokens);
+    // Later tokens cost more: dealing in turn keeps the threads even.
+    const auto step = static_cast<uint64_t>(w_.count());
+    for (auto item = static_cast<uint64_t>(w_.index()); item < c_.n_kv_heads * parts * blocks; item += step) {
+      const uint64_t kv_head = item / blocks / parts, part = item / blocks % parts, block = item % blocks;
+      const uint64_t head = part * heads, t = block * tokens;
+      attend_some(layer, cache, index, static_cast<uint32_t>(kv_head), kv_head * group + head,
+                  static_cast<uint32_t>(std::min<uint64_t>(heads, group - head)), t,
+                  static_cast<uint32_t>(std::min<uint64_t>(tokens, n_ - t)));
+    }
+    w_.barrier();
+  }
+
+  void attend_some(const LayerWeights& layer, const KvCache& cache, uint32_t index, uint32_t kv_head,
+                   uint64_t head, uint32_t n_heads, uint64_t token, uint32_t n_tokens) const {
+    const uint32_t dim = e_.head_dim_padded, count = n_heads * n_tokens;
+    const bool padded = dim != c_.head_dim;
+    std::array<const float*, kMaxAttentionQueries> queries{};
+    std::array<float*, kMaxAttentionQueries> outputs{};
+    std::array<float*, kMaxAttentionQueries> results{};
+    std::array<uint32_t, kMaxAttentionQueries> first{}, last{};
+    for (uint32_t i = 0; i < count; i++) {
+      const uint64_t t = token + i / n_heads, h = head + i % n_heads;
+      queries[i] = qkv_row(t) + e_.q_at + h * c_.head_dim;
+      results[i] = outputs[i] = s_.attended + t * c_.q_width() + h * c_.head_dim;
+      if (padded) {
+        float* query = mine_.heads + i * dim;
+        std::memcpy(query, queries[i], c_.head_dim * sizeof(float));
+        std::fill(query + c_.head_dim, query + dim, 0.0f);
+        queries[i] = query;
+        outputs[i] = mine_.heads + (kMaxAttentionQueries + i) * dim;
+      }
+      last[i] = static_cast<uint32_t>(position_ + t);
+      first[i] = layer.window > 0 && last[i] >= layer.window ? last[i] - layer.window + 1 : 0;
+    }
+    k_.attention({.queries = queries.data(),
+                  .outputs = outputs.data(),
+                  .first = first.data(),
+                  .last = last.data(),
+                  .n_queries = count,
+                  .head_dim = dim,
+                  .keys = cache.keys(index, kv_head),
+                  .values = cache.values(index, kv_head),
+                  .scale = c_.attention_scale,
+                  .softcap = c_.attention_softcap,
+                  .scratch = mine_.attention});
+    if (padded)
+      for (uint32_t i = 0; i < count; i++) std::memcpy(results[i], outputs[i], c_.head_dim * sizeof(float));
+  }
+
+  void project_out(const LayerWeights& layer) {
+    prepare_rows(s_.attended, c_.q_width(), c_.q_width(), layer.attention_out);
+    const Product product{&layer.attention_out, s_.y, stride_};
+    multiply_all({&product, 1});
+  }
+
+  // gate and up of the same rows by the same thread, which then joins them without waiting.
+  void feed_forward(const LayerWeights& layer) {
+    prepare_normed(0, layer.ffn_norm, &layer.attention_post_norm, {&layer.gate, &layer.up});
+    const auto [begin, end] = w_.share(layer.up.weight.n_groups());
+    const Product up{&layer.up, s_.ffn + e_.up_at, e_.ffn_stride};
+    if (layer.gate.present()) multiply({&layer.gate, s_.ffn, e_.ffn_stride}, begin, end);
+    multiply(up, begin, end);
+    const uint64_t row = begin * kCellRows, rows = (end - begin) * kCellRows;
+    for (uint64_t t = 0; t < n_ && rows > 0; t++) {
+      float* out = s_.ffn + t * e_.ffn_stride + row;
+      if (!layer.gate.present())
+        k_.gelu(out, rows);
+      else if (c_.architecture == Architecture::kGemma3)
+        k_.gelu_mul(out, out + e_.up_at, rows);
+      else
+        k_.silu_mul(out, out + e_.up_at, rows);
+    }
+    w_.barrier();
+    prepare_rows(s_.ffn, e_.ffn_stride, c_.feed_forward_length, layer.down);
+    const Product down{&layer.down, s_.y, stride_};
+    multiply_all({&down, 1});
+  }
+
+  void logits() const {
+    const auto [begin, end] = w_.share(e_.output.weight.n_groups());
+    multiply({&e_.output, s_.logits, s_.logits_stride}, begin, end);
+    const uint64_t row = begin * kCellRows, rows = (end - begin) * kCellRows;
+    if (c_.final_softcap == 0 || rows == 0) return;
+    for (uint64_t t = 0; t < n_; t++)
+      k_.softcap(s_.logits + t * s_.logits_stride + row, c_.final_softcap, rows);
+  }
+
+  const Engine::Impl& e_;
+  const ModelConfig& c_;
+  const Kernels& k_;
+  Scratch& s_;
+  Scratch::PerThread& mine_;
+  Worker& w_;
+  const uint64_t stride_;            // floats from one token's x or y to the next one's
+  uint32_t n_;                       // tokens that are being computed
+  std::optional<bool> single_;       // where x is, when that is not what n_ says
+  uint64_t row_ = 0, position_ = 0;  // of the first of them: its row in qkv, its place in the text
+  Activations blocks_, floats_;      // what the next products multiply
+};
+
+}  // namespace
+
+void forward(const Engine::Impl& engine, Scratch& scratch, KvCache& cache, const Step& step, Worker& worker) {
+  Pass(engine, scratch, worker, static_cast<uint32_t>(step.ids.size())).run(cache, step);
+}
+
+void forward_logits(const Engine::Impl& engine, Scratch& scratch, uint32_t step_tokens, uint32_t first,
+                    uint32_t count, Worker& worker) {
+  Pass(engine, scratch, worker, step_tokens).run_logits(first, count);
+}
+
+}  // namespace pixellm

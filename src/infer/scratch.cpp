@@ -1,0 +1,88 @@
+#include <algorithm>
+#include <cstring>
+
+#include "infer/forward.h"
+
+namespace pixellm {
+
+Result<KvCache> KvCache::create(const Engine::Impl& engine, uint32_t context) {
+  KvCache cache;
+  cache.n_layers_ = engine.config.n_layers;
+  cache.n_kv_heads_ = engine.config.n_kv_heads;
+  cache.head_dim_ = engine.head_dim_padded;
+  cache.head_size_ = round_up(context, 16) * engine.head_dim_padded;  // 2^28 * 2^20 at most
+  // Layers and heads are at most 2^16 and 2^20, so this cannot pass 64 bits before the arena looks at it.
+  const auto all = checked_mul(cache.n_layers_ * cache.n_kv_heads_, cache.head_size_);
+  const uint64_t n = all.value_or(UINT64_MAX);
+  const uint64_t keys = cache.memory_.add<uint16_t>(n), values = cache.memory_.add<uint16_t>(n);
+  PIXELLM_CHECK(cache.memory_.reserve("KV cache"));
+  cache.keys_ = cache.memory_.at<uint16_t>(keys);
+  cache.values_ = cache.memory_.at<uint16_t>(values);
+  return cache;
+}
+
+void KvCache::copy_from(const KvCache& other, uint32_t n_positions) {
+  const uint64_t key_count = round_up(n_positions, 16) * head_dim_, value_count = n_positions * head_dim_;
+  for (uint32_t layer = 0; layer < n_layers_; layer++)
+    for (uint32_t head = 0; head < n_kv_heads_; head++) {
+      std::memcpy(keys(layer, head), other.keys(layer, head), key_count * sizeof(uint16_t));
+      std::memcpy(values(layer, head), other.values(layer, head), value_count * sizeof(uint16_t));
+    }
+}
+
+Result<Scratch> Scratch::create(const Engine::Impl& engine, uint32_t context, uint32_t batch,
+                                uint32_t n_logits, int n_threads) {
+  const ModelConfig& c = engine.config;
+  const uint64_t embedding = round_up(c.embedding_length, kCellRows);
+  const uint64_t widest = std::max<uint64_t>({c.embedding_length, c.q_width(), c.feed_forward_length});
+  const uint64_t blocks_one = engine.has_quantized ? Activations::shape(1, widest, false).bytes_needed() : 0;
+  const uint64_t floats_one = engine.has_float ? Activations::shape(1, widest, true).bytes_needed() : 0;
+  const uint64_t blocks_all =
+      engine.has_quantized ? Activations::shape(batch, widest, false).bytes_needed() : 0;
+  const uint64_t floats_all = engine.has_float ? Activations::shape(batch, widest, true).bytes_needed() : 0;
+  const uint64_t attention_floats = (engine.qkv_stride + c.q_width()) * batch;
+
+  Scratch s;
+  s.logits_stride = round_up(c.vocab_size, kCellRows);
+  Arena& m = s.memory;
+  const uint64_t x = m.add<float>(batch * embedding), y = m.add<float>(batch * embedding);
+  const uint64_t shared = m.add<float>(std::max(attention_floats, engine.ffn_stride * batch));
+  const uint64_t rope = m.add<float>(uint64_t{batch} * c.n_rot),
+                 rope_local = m.add<float>(uint64_t{batch} * c.n_rot);
+  const uint64_t blocks = m.add<uint8_t>(blocks_all), floats = m.add<uint8_t>(floats_all);
+  const uint64_t logits = m.add<float>(n_logits * s.logits_stride);
+  struct Offsets {
+    uint64_t x, rows, heads, half, attention, blocks, floats;
+  };
+  std::vector<Offsets> offsets;
+  for (int i = 0; i < n_threads; i++)
+    offsets.push_back({.x = m.add<float>(embedding),
+                       .rows = m.add<float>(kPanel * embedding),
+                       .heads = m.add<float>(uint64_t{2} * kMaxAttentionQueries * engine.head_dim_padded),
+                       .half = m.add<uint16_t>(engine.head_dim_padded),
+                       .attention = m.add<float>(attention_scratch_floats(context) * kMaxAttentionQueries),
+                       .blocks = m.add<uint8_t>(blocks_one),
+                       .floats = m.add<uint8_t>(floats_one)});
+  PIXELLM_CHECK(m.reserve("working memory"));
+
+  s.x = m.at<float>(x);
+  s.y = m.at<float>(y);
+  s.qkv = s.ffn = m.at<float>(shared);
+  s.attended = s.qkv + engine.qkv_stride * batch;
+  s.rope = m.at<float>(rope);
+  s.rope_local = m.at<float>(rope_local);
+  s.blocks = m.at<void>(blocks);
+  s.floats = m.at<float>(floats);
+  s.logits = m.at<float>(logits);
+  for (const Offsets& o : offsets)
+    s.threads_.push_back({.x = m.at<float>(o.x),
+                          .rows = m.at<float>(o.rows),
+                          .heads = m.at<float>(o.heads),
+                          .half = m.at<uint16_t>(o.half),
+                          .attention = m.at<float>(o.attention),
+                          .blocks = m.at<void>(o.blocks),
+                          .floats = m.at<float>(o.floats)});
+  return s;
+}
+
+}  // namespace pixellm

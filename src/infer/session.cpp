@@ -1,0 +1,170 @@
+#include "infer/session.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <bit>
+
+#include "infer/forward.h"
+
+namespace pixellm {
+namespace {
+
+// Logits of a few tokens at once, so that eval reads the output matrix seldom and needs little memory.
+uint32_t logits_at_once(uint32_t vocab_size, uint32_t batch) {
+  constexpr uint64_t kBytes = 8 << 20;
+  const uint64_t fit = kBytes / (uint64_t{vocab_size} * sizeof(float)) / kPanel * kPanel;
+  return std::min(batch, static_cast<uint32_t>(std::clamp<uint64_t>(fit, kPanel, 32)));
+}
+
+bool all_finite(std::span<const float> values) {
+  uint32_t bad = 0;
+  for (const float v : values) bad |= (std::bit_cast<uint32_t>(v) & 0x7f800000) == 0x7f800000;
+  return bad == 0;
+}
+
+}  // namespace
+
+struct Session::Impl {
+  const Engine::Impl* engine = nullptr;
+  ThreadPool* pool = nullptr;
+  KvCache cache;
+  Scratch scratch;
+  uint32_t context = 0, batch = 0, n_logits = 0, position = 0;
+  int64_t logits_row = -1;  // of scratch.logits; -1: none
+
+  std::span<const float> logits_of(uint32_t row) const {
+    return {scratch.logits + row * scratch.logits_stride, engine->config.vocab_size};
+  }
+
+  Result<void> check(std::span<const TokenId> ids) const {
+    for (size_t i = 0; i < ids.size(); i++)
+      if (ids[i] < 0 || static_cast<uint32_t>(ids[i]) >= engine->config.vocab_size)
+        return fail(ErrorCode::kInvalidArgument,
+                    fmt::format("infer: token {} of {} has id {}, the vocabulary has {}", i, ids.size(),
+                                ids[i], engine->config.vocab_size));
+    if (ids.size() > context - position)
+      return fail(ErrorCode::kInvalidArgument,
+                  fmt::format("infer: {} tokens after {} need a context of {}, this one has {}", ids.size(),
+                              position, position + ids.size(), context));
+    return {};
+  }
+
+  void step(std::span<const TokenId> ids, Step::Output output) {
+    const Step what{.ids = ids, .position = position, .output = output};
+    struct Call {
+      Impl* self;
+      const Step* step;
+    } call{this, &what};
+    pool->run([&call](Worker& w) {
+      forward(*call.self->engine, call.self->scratch, call.self->cache, *call.step, w);
+    });
+    position += static_cast<uint32_t>(ids.size());
+  }
+
+  // After step() with kAll of step_tokens tokens.
+  void step_logits(uint32_t step_tokens, uint32_t first, uint32_t count) {
+    struct Call {
+      Impl* self;
+      uint32_t step_tokens, first, count;
+    } call{this, step_tokens, first, count};
+    pool->run([&call](Worker& w) {
+      forward_logits(*call.self->engine, call.self->scratch, call.step_tokens, call.first, call.count, w);
+    });
+  }
+
+  std::unexpected<Error> not_finite(uint32_t before) {
+    position = before;
+    logits_row = -1;
+    return fail(ErrorCode::kCorrupt, "infer: the model produced values that are not finite");
+  }
+};
+
+Session::Session(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Session::~Session() = default;
+
+Result<std::unique_ptr<Session>> Session::create(const Engine& engine, ThreadPool& pool,
+                                                 const SessionOptions& options) {
+  const ModelConfig& config = engine.config();
+  auto s = std::make_unique<Impl>();
+  s->engine = &engine.impl();
+  s->pool = &pool;
+  s->context = options.context > 0 ? options.context : std::min(config.context_length, kDefaultContext);
+  if (s->context > config.context_length)
+    return fail(ErrorCode::kInvalidArgument,
+                fmt::format("infer: a context of {} was asked for, the model's is {}", s->context,
+                            config.context_length));
+  if (options.batch == 0)
+    return fail(ErrorCode::kInvalidArgument, "infer: a batch of 0 tokens, must be at least 1");
+  s->batch = std::min(options.batch, s->context);
+  s->n_logits = logits_at_once(config.vocab_size, s->batch);
+  s->cache = PIXELLM_TRY(KvCache::create(*s->engine, s->context));
+  s->scratch = PIXELLM_TRY(Scratch::create(*s->engine, s->context, s->batch, s->n_logits, pool.size()));
+  return std::unique_ptr<Session>(new Session(std::move(s)));
+}
+
+Result<void> Session::feed(std::span<const TokenId> ids) {
+  Impl& s = *impl_;
+  PIXELLM_CHECK(s.check(ids));
+  if (ids.empty()) return {};
+  const uint32_t before = s.position;
+  while (!ids.empty()) {
+    const size_t n = std::min<size_t>(ids.size(), s.batch);
+    s.step(ids.first(n), n == ids.size() ? Step::Output::kLast : Step::Output::kNone);
+    ids = ids.subspan(n);
+  }
+  s.logits_row = 0;
+  if (!all_finite(logits())) return s.not_finite(before);
+  return {};
+}
+
+Result<void> Session::feed_each(
+    std::span<const TokenId> ids,
+    const std::function<Result<void>(uint32_t position, std::span<const float>)>& each) {
+  Impl& s = *impl_;
+  PIXELLM_CHECK(s.check(ids));
+  const uint32_t before = s.position;
+  while (!ids.empty()) {
+    const auto n = static_cast<uint32_t>(std::min<size_t>(ids.size(), s.batch));
+    const uint32_t start = s.position;
+    s.step(ids.first(n), Step::Output::kAll);
+    for (uint32_t first = 0; first < n; first += s.n_logits) {
+      const uint32_t count = std::min(s.n_logits, n - first);
+      s.step_logits(n, first, count);
+      s.logits_row = count - 1;
+      for (uint32_t i = 0; i < count; i++) {
+        if (!all_finite(s.logits_of(i))) return s.not_finite(before);
+        PIXELLM_CHECK(each(start + first + i, s.logits_of(i)));
+      }
+    }
+    ids = ids.subspan(n);
+  }
+  return {};
+}
+
+std::span<const float> Session::logits() const {
+  return impl_->logits_row < 0 ? std::span<const float>()
+                               : impl_->logits_of(static_cast<uint32_t>(impl_->logits_row));
+}
+
+uint32_t Session::position() const { return impl_->position; }
+uint32_t Session::context() const { return impl_->context; }
+uint64_t Session::cache_bytes() const { return impl_->cache.bytes(); }
+
+void Session::truncate(uint32_t position) {
+  impl_->position = std::min(position, impl_->position);
+  impl_->logits_row = -1;
+}
+
+void Session::copy_from(const Session& other) {
+  Impl& s = *impl_;
+  const Impl& from = *other.impl_;
+  PIXELLM_ASSERT(s.engine == from.engine && s.context == from.context);
+  if (&s == &from) return;
+  s.cache.copy_from(from.cache, from.position);
+  s.position = from.position;
+  s.logits_row = from.logits_row < 0 ? -1 : 0;
+  if (s.logits_row == 0) std::ranges::copy(other.logits(), s.scratch.logits);
+}
+
+}  // namespace pixellm
