@@ -15,7 +15,7 @@ template <int kMaxWeight>
 inline constexpr int kGroupsAtOnce = 2;  // row groups that share a panel's loads
 template <int kMaxWeight, int R>
 inline constexpr int kTokensAtOnce = 8;
-inline constexpr int kFloatGroupsSingle = 4, kFloatGroupsPanel = 2;
+inline constexpr int kFloatGroupsSingle = 4, kFloatGroupsPanel = 2, kFloatTokensAtOnce = 8;
 
 using Words = uint32_t __attribute__((vector_size(64)));
 PIXELLM_INLINE I32x16 shift_words_left(I32x16 a, int n) { return {(__m512i)((Words)a.v << n)}; }

@@ -21,15 +21,16 @@ inline constexpr uint64_t kFloatCellColumns = 64;
 inline constexpr uint64_t kFloatChunkCells =
     8;  // 512 columns stay in the first-level cache from panel to panel
 
-template <class F, int P, int R>
+// G tokens of a panel of P; x points at the first of them.
+template <class F, int P, int R, int G>
 PIXELLM_INLINE void multiply_float_cell(const uint8_t* const (&cell)[R], const float* x,
-                                        F32x16 (&acc)[R][P]) {
+                                        F32x16 (&acc)[R][G]) {
   for (uint64_t column = 0; column < kFloatCellColumns; column += 4) {
     PIXELLM_UNROLL for (uint64_t i = 0; i < 4; i++) {
       F32x16 weights[R];
       PIXELLM_UNROLL for (int r = 0; r < R; r++) weights[r] =
           F::weight(cell[r] + (column + i) * F::kColumnBytes);
-      PIXELLM_UNROLL for (int t = 0; t < P; t++) {
+      PIXELLM_UNROLL for (int t = 0; t < G; t++) {
         const F32x16 value = set1(x[(column + i) * P + static_cast<uint64_t>(t)]);
         PIXELLM_UNROLL for (int r = 0; r < R; r++) acc[r][t] = fma(weights[r], value, acc[r][t]);
       }
@@ -40,6 +41,7 @@ PIXELLM_INLINE void multiply_float_cell(const uint8_t* const (&cell)[R], const f
 template <class F, int P, int R>
 __attribute__((noinline)) void multiply_float_groups(const CellMatrixView& w, uint64_t group,
                                                      const Activations& x, float* y, uint64_t y_stride) {
+  constexpr int G = P == 1 ? 1 : kFloatTokensAtOnce;
   const uint64_t n_cells = w.cells_along_k();
   CellWalk walk[R];
   for (int r = 0; r < R; r++) walk[r] = CellWalk(w, (group + static_cast<uint64_t>(r)) * n_cells);
@@ -47,16 +49,16 @@ __attribute__((noinline)) void multiply_float_groups(const CellMatrixView& w, ui
     const uint64_t n = n_cells - first < kFloatChunkCells ? n_cells - first : kFloatChunkCells;
     const uint8_t* cells[kFloatChunkCells][R];
     for (int r = 0; r < R; r++) walk[r].next(n, &cells[0][r], R);
-    for (uint32_t token = 0, panel = 0; token < x.n_tokens; token += P, panel++) {
+    for (uint32_t token = 0; token < x.n_tokens; token += G) {
       float* out = y + token * y_stride + group * kCellRows;
       const int n_live =
-          x.n_tokens - token < static_cast<uint32_t>(P) ? static_cast<int>(x.n_tokens - token) : P;
-      const float* values = x.floats(panel) + first * kFloatCellColumns * P;
-      F32x16 acc[R][P];
-      load_sums<P, R>(out, y_stride, first == 0 ? 0 : n_live, acc);
+          x.n_tokens - token < static_cast<uint32_t>(G) ? static_cast<int>(x.n_tokens - token) : G;
+      const float* values = x.floats(token / P) + first * kFloatCellColumns * P + token % P;
+      F32x16 acc[R][G];
+      load_sums<G, R>(out, y_stride, first == 0 ? 0 : n_live, acc);
       for (uint64_t i = 0; i < n; i++, values += kFloatCellColumns * P)
-        multiply_float_cell<F, P, R>(cells[i], values, acc);
-      store_sums<P, R>(acc, out, y_stride, n_live);
+        multiply_float_cell<F, P, R, G>(cells[i], values, acc);
+      store_sums<G, R>(acc, out, y_stride, n_live);
     }
   }
 }
