@@ -45,14 +45,9 @@ class FlatChecker {
   Result<PlaneDamage> run(ThreadPool& pool) {
     std::vector<RowRanges> found(n_blocks_);
     pool.run([&](Worker& w) {
-      if (adlers_.empty()) {
-        const auto [begin, end] = w.share(n_blocks_);
-        for (uint64_t b = begin; b < end; b++) check_block(b, found[b]);
-        return;
-      }
       // SHA-256 goes through the rows in order and takes longest: one thread for it, the others check rows
       // meanwhile.
-      if (w.index() == 0) hash_rows();
+      if (w.index() == 0 && !adlers_.empty()) hash_rows();
       for (uint64_t b; (b = next_block_.fetch_add(1)) < n_blocks_;) check_block(b, found[b]);
     });
     if (!error_.message.empty()) return std::unexpected(std::move(error_));
