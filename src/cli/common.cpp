@@ -54,7 +54,7 @@ std::optional<int> parse(CLI::App& app, int argc, char** argv) {
 }
 
 int report(const Error& error) {
-  print_to_stderr(fmt::format("pixellm: {}\n", error.message));
+  print_to_stderr(fmt::format("pixellm: {}\n", printable(error.message)));
   return 1;
 }
 
@@ -63,7 +63,11 @@ int report_usage(std::string_view message) {
   return 2;
 }
 
-void warn(std::string_view message) { print_to_stderr(fmt::format("pixellm: warning: {}\n", message)); }
+void note(std::string_view message) { print_to_stderr(fmt::format("{}\n", printable(message))); }
+
+void warn(std::string_view message) {
+  print_to_stderr(fmt::format("pixellm: warning: {}\n", printable(message)));
+}
 
 void ModelFlags::add_to(CLI::App& app) {
   app.add_option("--verify", verify, "check the picture before use: none, crc or sha256")

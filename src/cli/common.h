@@ -40,6 +40,9 @@ int report(const Error& error);
 // The same for wrong usage that the parser cannot see (flags that contradict each other); returns 2.
 int report_usage(std::string_view message);
 
+// A line on stderr: what was done, for people.
+void note(std::string_view message);
+
 // "pixellm: warning: message" on stderr.
 void warn(std::string_view message);
 
@@ -58,8 +61,8 @@ Progress progress_bar(std::string label);
 // "1.2 GB", "88.0 MB": decimal units.
 std::string human_bytes(uint64_t bytes);
 
-// The text with every byte that is not part of a printable character shown as \xNN, so that names and strings from files
-// cannot send control sequences to a terminal.
+// The text with every byte that is not part of a printable character or a line's end shown as \xNN, so that names and
+// strings from files cannot send control sequences to a terminal.
 std::string printable(std::string_view text);
 
 // Set by Ctrl-C and SIGTERM after catch_interrupts(); a second signal ends the process at once. Blocking reads return

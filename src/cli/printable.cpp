@@ -40,9 +40,7 @@ std::string printable(std::string_view text) {
   while (!text.empty()) {
     const size_t length = character_length(text);
     const std::string_view piece = text.substr(0, length == 0 ? 1 : length);
-    if (piece == "\n") {
-      out += "\\n";
-    } else if (length == 0 || is_control(piece)) {
+    if (length == 0 || (is_control(piece) && piece != "\n")) {
       for (const char c : piece) out += fmt::format("\\x{:02x}", static_cast<uint8_t>(c));
     } else {
       out += piece;

@@ -7,6 +7,8 @@
 #include <numeric>
 #include <string_view>
 
+#include "model/text.h"
+
 namespace pixellm {
 namespace {
 
@@ -108,7 +110,7 @@ Result<Metadata> read_metadata(const ByteSource& source, Cursor& cursor, uint64_
   const uint64_t begin = cursor.position();
   for (uint64_t i = 0; i < count; i++) {
     const auto key = PIXELLM_TRY(cursor.string(kMaxKeyBytes, fmt::format("key {}", i)));
-    const std::string what = fmt::format("metadata '{}'", key);
+    const std::string what = fmt::format("metadata {}", quoted(key));
     const auto type = PIXELLM_TRY(cursor.integer<uint32_t>(what));
     PIXELLM_CHECK(skip_value(cursor, type, 0, what));
     if (cursor.position() - begin > kMaxMetadataBytes)
@@ -134,18 +136,18 @@ Result<uint32_t> read_alignment(const Metadata& metadata) {
 Result<void> check_shape(const TensorInfo& t) {
   uint64_t elements = 1;
   for (uint32_t i = 0; i < t.n_dims; i++) {
-    if (t.dims[i] == 0) return corrupt(fmt::format("tensor '{}': dimension {} is 0", t.name, i));
+    if (t.dims[i] == 0) return corrupt(fmt::format("tensor {}: dimension {} is 0", quoted(t.name), i));
     const auto product = checked_mul(elements, t.dims[i]);
     // Four bytes an element is the most, so this keeps the bytes inside 63 bits as well.
     if (!product || *product > uint64_t{1} << 60)
-      return corrupt(fmt::format("tensor '{}': {} is more than 2^60 elements", t.name,
+      return corrupt(fmt::format("tensor {}: {} is more than 2^60 elements", quoted(t.name),
                                  fmt::join(t.dims.begin(), t.dims.begin() + t.n_dims, " x ")));
     elements = *product;
   }
   const TypeTraits& type = traits(t.type);
   if (t.k() % type.block_elements != 0)
-    return corrupt(fmt::format("tensor '{}': rows of {} elements, {} needs a multiple of {}", t.name, t.k(),
-                               type.name, type.block_elements));
+    return corrupt(fmt::format("tensor {}: rows of {} elements, {} needs a multiple of {}", quoted(t.name),
+                               t.k(), type.name, type.block_elements));
   return {};
 }
 
@@ -154,7 +156,7 @@ Result<TensorInfo> read_tensor_info(Cursor& cursor, uint64_t index, uint32_t ali
   TensorInfo t;
   t.name = PIXELLM_TRY(cursor.string(kMaxNameBytes, number + "'s name"));
   if (t.name.empty()) return corrupt(number + " has an empty name");
-  const std::string what = fmt::format("tensor '{}'", t.name);
+  const std::string what = fmt::format("tensor {}", quoted(t.name));
   t.n_dims = PIXELLM_TRY(cursor.integer<uint32_t>(what));
   if (t.n_dims == 0 || t.n_dims > kMaxDims)
     return fail(ErrorCode::kUnsupported,
@@ -186,7 +188,7 @@ Result<void> check_tensors(const GgufFile& gguf, uint64_t file_bytes) {
   std::ranges::sort(order, {}, name_of);
   const auto twice = std::ranges::adjacent_find(order, {}, name_of);
   if (twice != order.end())
-    return corrupt(fmt::format("two tensors have the name '{}'", tensors[*twice].name));
+    return corrupt(fmt::format("two tensors have the name {}", quoted(tensors[*twice].name)));
 
   std::ranges::sort(order, {}, [&](size_t i) { return tensors[i].source_offset; });
   for (size_t i = 0; i < order.size(); i++) {
@@ -195,11 +197,12 @@ Result<void> check_tensors(const GgufFile& gguf, uint64_t file_bytes) {
     const auto end_in_file = end ? checked_add(gguf.data_offset, *end) : std::nullopt;
     if (!end_in_file || *end_in_file > file_bytes)
       return corrupt(
-          fmt::format("tensor '{}' has {} bytes at offset {} of the data that begins at byte {}, the file "
+          fmt::format("tensor {} has {} bytes at offset {} of the data that begins at byte {}, the file "
                       "ends at byte {}",
-                      t.name, t.source_bytes(), t.source_offset, gguf.data_offset, file_bytes));
+                      quoted(t.name), t.source_bytes(), t.source_offset, gguf.data_offset, file_bytes));
     if (i + 1 < order.size() && *end > tensors[order[i + 1]].source_offset)
-      return corrupt(fmt::format("tensors '{}' and '{}' overlap", t.name, tensors[order[i + 1]].name));
+      return corrupt(
+          fmt::format("tensors {} and {} overlap", quoted(t.name), quoted(tensors[order[i + 1]].name)));
   }
   return {};
 }
