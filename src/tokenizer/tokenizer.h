@@ -20,21 +20,28 @@ namespace pixellm {
 
 using TokenId = int32_t;
 
-enum class TokenKind : uint8_t { kNormal = 1, kUnknown, kControl, kUserDefined, kUnused, kByte };   // GGUF's token_type
+enum class TokenKind : uint8_t {
+  kNormal = 1,
+  kUnknown,
+  kControl,
+  kUserDefined,
+  kUnused,
+  kByte
+};  // GGUF's token_type
 
-// What a vocabulary consists of, as `tokenizer.ggml.*` has it. Strings are owned by whoever built the spec and are
-// copied by create().
+// What a vocabulary consists of, as `tokenizer.ggml.*` has it. Strings are owned by whoever built the spec
+// and are copied by create().
 struct TokenizerSpec {
-  std::string model;                        // "gpt2": byte-level BPE; "llama": SentencePiece style with scores
-  std::string pre;                          // "gpt-2", "smollm", "llama-bpe", "qwen2", ... for model gpt2; "default" is gpt-2's
+  std::string model;  // "gpt2": byte-level BPE; "llama": SentencePiece style with scores
+  std::string pre;    // "gpt-2", "smollm", "llama-bpe", "qwen2", ... for model gpt2; "default" is gpt-2's
   std::vector<std::string_view> tokens;
-  std::vector<float> scores;                // model llama
-  std::vector<uint8_t> kinds;               // TokenKind per token; empty: all normal
-  std::vector<std::string_view> merges;     // model gpt2: "left right", best first
+  std::vector<float> scores;             // model llama
+  std::vector<uint8_t> kinds;            // TokenKind per token; empty: all normal
+  std::vector<std::string_view> merges;  // model gpt2: "left right", best first
   std::optional<TokenId> bos, eos, eot, unknown, padding;
-  std::vector<TokenId> end_of_generation;   // further ids that end a generation, when the metadata names them
+  std::vector<TokenId> end_of_generation;  // further ids that end a generation, when the metadata names them
   std::optional<bool> add_bos, add_eos, add_space_prefix, remove_extra_whitespaces;
-  std::string model_name;                   // general.name: llama.cpp takes some token attributes from it
+  std::string model_name;  // general.name: llama.cpp takes some token attributes from it
 };
 
 // A stretch of text for encode_parts: special tokens are recognised in it or not.
@@ -45,19 +52,22 @@ struct TextPart {
 
 class Tokenizer {
  public:
-  // kUnsupported names a model or pre-tokenizer that is not implemented; kCorrupt what contradicts itself (an id out of
-  // range, fewer kinds than tokens, a merge whose parts or result are no tokens is skipped as llama.cpp does, ...).
+  // kUnsupported names a model or pre-tokenizer that is not implemented; kCorrupt what contradicts itself (an
+  // id out of range, fewer kinds than tokens, a merge whose parts or result are no tokens is skipped as
+  // llama.cpp does, ...).
   static Result<Tokenizer> create(const TokenizerSpec& spec);
   Tokenizer(Tokenizer&&) noexcept;
   Tokenizer& operator=(Tokenizer&&) noexcept;
   ~Tokenizer();
 
-  // Ids of any bytes, valid UTF-8 or not. No BOS or EOS is added. `special`: texts of control and user-defined
-  // tokens become those tokens; otherwise control tokens never come out of text (user-defined ones do, as in llama.cpp).
-  // Bytes that the vocabulary cannot express are dropped and, when `dropped` is given, appended to it.
+  // Ids of any bytes, valid UTF-8 or not. No BOS or EOS is added. `special`: texts of control and
+  // user-defined tokens become those tokens; otherwise control tokens never come out of text (user-defined
+  // ones do, as in llama.cpp). Bytes that the vocabulary cannot express are dropped and, when `dropped` is
+  // given, appended to it.
   std::vector<TokenId> encode(std::string_view text, bool special, std::string* dropped = nullptr) const;
 
-  // The ids of the parts' joined text, where control tokens are recognised only inside runs of parts marked special.
+  // The ids of the parts' joined text, where control tokens are recognised only inside runs of parts marked
+  // special.
   std::vector<TokenId> encode_parts(std::span<const TextPart> parts, std::string* dropped = nullptr) const;
 
   // The bytes of one token, as they appear inside a text. Control tokens give nothing unless `special`.
@@ -68,10 +78,11 @@ class Tokenizer {
   uint32_t vocab_size() const;
   bool is_valid(TokenId id) const { return id >= 0 && static_cast<uint32_t>(id) < vocab_size(); }
   bool is_end_of_generation(TokenId id) const;
-  std::optional<TokenId> bos() const;      // whether a text begins with it: should_add_bos
+  std::optional<TokenId> bos() const;  // whether a text begins with it: should_add_bos
   std::optional<TokenId> eos() const;
-  bool should_add_bos() const;             // what the metadata says, or the model's default; only if there is a bos
-  std::optional<TokenId> find(std::string_view token_text) const;   // exact vocabulary entry, special ones included
+  bool should_add_bos() const;  // what the metadata says, or the model's default; only if there is a bos
+  std::optional<TokenId> find(
+      std::string_view token_text) const;  // exact vocabulary entry, special ones included
 
  private:
   struct Impl;
@@ -79,13 +90,14 @@ class Tokenizer {
   std::unique_ptr<Impl> impl_;
 };
 
-// Joins token bytes and holds back the beginning of a UTF-8 character until it is whole; bytes that can never become
-// one come out as they are.
+// Joins token bytes and holds back the beginning of a UTF-8 character until it is whole; bytes that can never
+// become one come out as they are.
 class StreamDecoder {
  public:
-  explicit StreamDecoder(const Tokenizer& tokenizer, bool special = false) : tokenizer_(&tokenizer), special_(special) {}
+  explicit StreamDecoder(const Tokenizer& tokenizer, bool special = false)
+      : tokenizer_(&tokenizer), special_(special) {}
   std::string push(TokenId id);
-  std::string flush();   // what was held back, at the end
+  std::string flush();  // what was held back, at the end
 
  private:
   const Tokenizer* tokenizer_;

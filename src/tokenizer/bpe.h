@@ -1,0 +1,58 @@
+// Byte-level BPE: words of a pre-tokenizer, merged pair by pair in the order of the merges' ranks. Immutable
+// after create; thread-safe. Time n log n in a word's length.
+#pragma once
+#include <array>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/error.h"
+#include "tokenizer/pretokenize.h"
+#include "tokenizer/vocabulary.h"
+
+namespace pixellm {
+
+class BpeEncoder {
+ public:
+  // Keeps a view of `vocabulary`, which must outlive it. kCorrupt: too many merges.
+  static Result<BpeEncoder> create(const Vocabulary& vocabulary, std::span<const std::string_view> merges,
+                                   PreTokenizerInfo pre);
+
+  // Appends the text's ids. `no_control`: tokens of kind control and unknown never come out. Bytes that the
+  // vocabulary lacks are left out and appended to `dropped` when it is given.
+  void encode(std::string_view text, bool no_control, std::vector<TokenId>& ids, std::string* dropped) const;
+
+ private:
+  struct Merge {
+    uint32_t left, right, result;
+  };
+  struct PairSlot {
+    uint64_t key = 0;          // left << 32 | right
+    uint32_t rank_plus_1 = 0;  // 0: free
+  };
+  struct Scratch;
+
+  explicit BpeEncoder(const Vocabulary& vocabulary, PreTokenizerInfo pre)
+      : vocabulary_(&vocabulary), pre_(pre) {}
+  void add_byte_symbols();
+  void add_merges(std::span<const std::string_view> merges);
+  uint32_t symbol(std::string_view text);
+  size_t pair_slot(uint64_t key) const;
+  uint32_t find_rank(uint32_t left, uint32_t right) const;
+
+  bool encode_whole(std::string_view word, bool no_control, Scratch& scratch,
+                    std::vector<TokenId>& ids) const;
+  void merge(Scratch& scratch) const;
+  void emit(uint32_t symbol, bool no_control, std::vector<TokenId>& ids, std::string* dropped) const;
+
+  const Vocabulary* vocabulary_;
+  PreTokenizerInfo pre_;
+  StringTable extra_;  // symbols that are no tokens: number vocabulary_->size() + index
+  std::array<uint32_t, 256> byte_symbols_{};
+  std::array<TokenId, 256> raw_byte_tokens_{};  // tokens whose text is that one byte, -1 where there is none
+  std::vector<Merge> merges_;                   // by rank
+  std::vector<PairSlot> pairs_;                 // a power of two, at most half full
+};
+
+}  // namespace pixellm
