@@ -1,8 +1,8 @@
 // One sequence of tokens running through a model: the KV cache, the scratch memory and the forward pass.
 //
 //   ThreadPool pool(2);
-//   auto engine = PIXELLM_TRY(Engine::create(model));                 // weights resolved once, shared by
-//   sessions auto session = PIXELLM_TRY(Session::create(engine, pool, {.context = 2048, .batch = 512}));
+//   auto engine = PIXELLM_TRY(Engine::create(model));     // weights resolved once, shared by sessions
+//   auto session = PIXELLM_TRY(Session::create(engine, pool, {.context = 2048, .batch = 512}));
 //   PIXELLM_CHECK(session->feed(prompt_ids));
 //   TokenId next = argmax(session->logits());
 // Logits are bit-identical for every thread count, batch, and for prefill against one token at a time. feed()

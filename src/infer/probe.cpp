@@ -1,0 +1,125 @@
+#include "infer/probe.h"
+
+#include <sched.h>
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <cstring>
+#include <functional>
+
+namespace pixellm {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+constexpr double kSeconds = 0.2;
+
+std::atomic<uint64_t> sink;  // keeps what was computed from being optimised away
+
+// The xor of all 64-bit words, through 64-byte vectors that the compiler lowers to what the target has.
+using Vector = uint64_t __attribute__((vector_size(64)));
+
+[[gnu::always_inline]] inline uint64_t xor_words(const uint8_t* p, uint64_t size) {
+  Vector a{}, b{}, c{}, d{};
+  uint64_t i = 0;
+  for (; i + 256 <= size; i += 256) {
+    Vector v[4];
+    std::memcpy(v, p + i, sizeof v);
+    a ^= v[0], b ^= v[1], c ^= v[2], d ^= v[3];
+  }
+  a ^= b ^ c ^ d;
+  uint64_t x = 0;
+  for (int k = 0; k < 8; k++) x ^= a[k];
+  for (; i + 8 <= size; i += 8) x ^= load_le<uint64_t>(p + i);
+  return x;
+}
+
+uint64_t read_plain(const uint8_t* p, uint64_t size) { return xor_words(p, size); }
+#if defined(__x86_64__)
+__attribute__((target("avx2"))) uint64_t read_avx2(const uint8_t* p, uint64_t size) {
+  return xor_words(p, size);
+}
+__attribute__((target("avx512f"))) uint64_t read_avx512(const uint8_t* p, uint64_t size) {
+  return xor_words(p, size);
+}
+#endif
+
+auto reader_for(Isa isa) {
+#if defined(__x86_64__)
+  if (isa == Isa::kAvx512) return read_avx512;
+  if (isa == Isa::kAvx2) return read_avx2;
+#endif
+  static_cast<void>(isa);
+  return read_plain;
+}
+
+// Seconds that the pool needs for `work` done by every thread at the same time.
+double time_once(ThreadPool& pool, const std::function<void(Worker&)>& work) {
+  Clock::time_point start, end;
+  pool.run([&](Worker& w) {
+    w.barrier();
+    if (w.index() == 0) start = Clock::now();
+    work(w);
+    w.barrier();
+    if (w.index() == 0) end = Clock::now();
+  });
+  return std::chrono::duration<double>(end - start).count();
+}
+
+// Seconds for one round, from as many rounds at a stretch as take about kSeconds.
+double time_round(ThreadPool& pool, const std::function<void(Worker&, uint64_t rounds)>& work) {
+  double seconds = 0;
+  uint64_t rounds = 1;
+  while (true) {
+    seconds = time_once(pool, [&](Worker& w) { work(w, rounds); });
+    if (seconds >= kSeconds / 2 || rounds >= uint64_t{1} << 40) return seconds / static_cast<double>(rounds);
+    const double factor = std::min(100.0, kSeconds / std::max(seconds, 1e-9));
+    rounds = std::max(rounds + 1, static_cast<uint64_t>(static_cast<double>(rounds) * factor));
+  }
+}
+
+}  // namespace
+
+double measure_read_gb_s(const PixelPlane& plane, uint64_t first_row, Isa isa, ThreadPool& pool) {
+  if (first_row >= plane.rows()) return 0;
+  const auto read = reader_for(isa);
+  const uint64_t n_rows = plane.rows() - first_row;
+  const double seconds = time_round(pool, [&](Worker& w, uint64_t rounds) {
+    const auto [begin, end] = w.share(n_rows);
+    uint64_t x = 0;
+    for (uint64_t i = 0; i < rounds; i++)
+      for (uint64_t r = begin; r < end; r++) x += read(plane.row(first_row + r).data(), plane.row_bytes());
+    sink.fetch_xor(x, std::memory_order_relaxed);
+  });
+  return static_cast<double>(n_rows * plane.row_bytes()) / seconds * 1e-9;
+}
+
+double measure_int8_gops(const Kernels& kernels, ThreadPool& pool) {
+  std::atomic<uint64_t> operations_per_round{0};
+  const double seconds = time_round(pool, [&](Worker& w, uint64_t rounds) {
+    const uint64_t operations = kernels.int8_peak(rounds);
+    if (w.index() == 0) operations_per_round = operations / rounds;
+  });
+  return static_cast<double>(operations_per_round.load()) * pool.size() / seconds * 1e-9;
+}
+
+double measure_ping_ns() {
+  const uint64_t rounds = default_thread_count() > 1 ? 20000 : 200;
+  alignas(128) std::atomic<uint64_t> line{0};
+  ThreadPool pair(2);
+  const auto hand_over = [&](uint64_t mine) {
+    for (uint64_t i = 0; i < rounds; i++) {
+      for (uint32_t spins = 0; line.load(std::memory_order_acquire) != 2 * i + mine; spins++)
+        if (spins > 10000) ::sched_yield();
+      line.store(2 * i + mine + 1, std::memory_order_release);
+    }
+  };
+  const auto measure = [&] {
+    line = 0;
+    return time_once(pair, [&](Worker& w) { hand_over(static_cast<uint64_t>(w.index())); });
+  };
+  measure();  // the second time both CPUs are awake
+  return measure() / static_cast<double>(2 * rounds) * 1e9;
+}
+
+}  // namespace pixellm
