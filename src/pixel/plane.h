@@ -7,7 +7,7 @@
 //   PIXELLM_CHECK(plane.read(0, head));            // payload bytes, across rows
 //
 // open() sniffs the content, never the name:
-//   flat PNG   (kFlatPng)     mapped in place; see flat_png.h
+//   flat PNG   (kFlatPng)     mapped in place; see flat_png.h. A truncated one is kCorrupt
 //   other PNG  (kDecodedPng)  8-bit RGB, decoded through libspng into memory; other colour types are refused
 //   PXIF       (kPxif)        the PixelFS container, mapped in place; see pxif.h
 // A plane is immutable; reading from several threads is safe. Pointers live as long as the plane (moves keep
@@ -69,11 +69,11 @@ class PixelPlane {
   // Copies payload bytes [offset, offset + out.size()), rows joined without gaps. kCorrupt past the end.
   Result<void> read(uint64_t offset, MutableBytes out) const;
 
-  // Checks what the container promises. kCrc: every chunk's frame and CRC-32 (flat PNG); for PXIF and decoded
-  // PNG the strongest check there is at that level (PXIF has only its SHA-256; a decoded PNG was checked
-  // while decoding). kSha256: also the Adler-32 and the SHA-256 of the payload. The error is for a failure to
-  // read; damage is a result. `release_pages` gives mapped pages back behind the check (for files that are
-  // only streamed through).
+  // Checks what the container promises. kCrc: every chunk's frame and CRC-32 (flat PNG); the padding (PXIF,
+  // which has no CRC); nothing more for a decoded PNG, whose CRC-32s and Adler-32 were checked while
+  // decoding. kSha256: also the Adler-32 and the SHA-256 of the payload (of a decoded PNG: where a pxLM chunk
+  // gives it). The error is for a failure to read; damage is a result. `release_pages` gives mapped pages
+  // back behind the check (for files that are only streamed through).
   Result<PlaneDamage> verify(VerifyLevel level, ThreadPool& pool, bool release_pages = false) const;
 
   // Lets the kernel drop the mapped pages of these rows; no effect on a decoded PNG.
