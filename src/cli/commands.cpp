@@ -13,6 +13,13 @@ constexpr Command kCommands[] = {
     {"export", "write the GGUF file again, bit for bit", cmd_export},
     {"info", "show what a picture or a GGUF file holds", cmd_info},
     {"verify", "check every bit of a picture and name the damage", cmd_verify},
+    {"run", "continue a prompt", cmd_run},
+    {"chat", "talk with a model", cmd_chat},
+    {"tokenize", "print the token ids of a text", cmd_tokenize},
+    {"detokenize", "write the bytes of token ids", cmd_detokenize},
+    {"logits", "write the logits of given tokens as a NumPy file", cmd_logits},
+    {"eval", "measure how well a model predicts a text", cmd_eval},
+    {"bench", "measure speed beside the machine's limits", cmd_bench},
     {"thumbnail", "draw a small picture of a model", cmd_thumbnail},
 };
 

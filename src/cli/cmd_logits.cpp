@@ -1,0 +1,63 @@
+// pixellm logits: the raw logits after every token, as a NumPy file.
+#include <fmt/format.h>
+
+#include "base/file.h"
+#include "cli/commands.h"
+#include "cli/runtime.h"
+
+namespace pixellm::cli {
+namespace {
+
+// Format 1.0: magic, version, length, a Python literal padded to a multiple of 64 bytes.
+std::string npy_header(size_t rows, size_t columns) {
+  std::string text =
+      fmt::format("{{'descr': '<f4', 'fortran_order': False, 'shape': ({}, {}), }}", rows, columns);
+  const size_t size = round_up(10 + text.size() + 1, 64) - 10;
+  text.resize(size - 1, ' ');
+  return std::string("\x93NUMPY\x01\x00", 8) + static_cast<char>(size & 255) + static_cast<char>(size >> 8) +
+         text + "\n";
+}
+
+Bytes as_bytes(std::string_view text) { return {reinterpret_cast<const uint8_t*>(text.data()), text.size()}; }
+
+Result<void> write_logits(const std::string& path, const ModelFlags& flags, const std::vector<TokenId>& ids,
+                          const std::string& out_path, uint32_t batch) {
+  const Runtime runtime = PIXELLM_TRY(Runtime::open(path, flags, false));
+  const auto session =
+      PIXELLM_TRY(runtime.new_session({.context = static_cast<uint32_t>(ids.size()), .batch = batch}));
+  auto out = PIXELLM_TRY(AtomicFile::create(out_path));
+  catch_interrupts();
+  PIXELLM_CHECK(out.write(as_bytes(npy_header(ids.size(), runtime.engine->config().vocab_size))));
+  std::vector<uint8_t> row;
+  PIXELLM_CHECK(session->feed_each(ids, [&](uint32_t, std::span<const float> logits) -> Result<void> {
+    if (interrupted()) return fail(ErrorCode::kIo, "logits: interrupted, nothing written");
+    row.resize(logits.size() * sizeof(float));
+    for (size_t i = 0; i < logits.size(); i++) store_le<float>(&row[i * sizeof(float)], logits[i]);
+    return out.write(row);
+  }));
+  return out.commit();
+}
+
+}  // namespace
+
+int cmd_logits(int argc, char** argv) {
+  CLI::App app(
+      "Writes the logits after each of the given tokens: float32 [n_tokens, vocab_size], .npy version 1.0.");
+  std::string path, out;
+  std::vector<TokenId> ids;
+  uint32_t batch = 512;
+  ModelFlags flags;
+  app.add_option("MODEL", path, "picture of a model")->required();
+  app.add_option("--ids", ids, "token ids, with commas between them")->required()->delimiter(',');
+  app.add_option("--out,-o", out, "the file to write (-: standard output)")->required();
+  app.add_option("--batch", batch, "tokens per step; the logits do not depend on it")
+      ->check(CLI::Range(uint32_t{1}, UINT32_MAX))
+      ->capture_default_str();
+  flags.add_to(app);
+  app.footer("Example:\n  pixellm logits model.png --ids 1,15,42 --out logits.npy");
+  if (auto status = parse(app, argc, argv)) return *status;
+  const auto done = write_logits(path, flags, ids, out, batch);
+  return done ? 0 : report(done.error());
+}
+
+}  // namespace pixellm::cli

@@ -1,0 +1,103 @@
+#include "cli/runtime.h"
+
+#include <fmt/format.h>
+
+#include <array>
+#include <chrono>
+#include <map>
+
+#include "base/file.h"
+#include "infer/config.h"
+
+namespace pixellm::cli {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double ms_between(Clock::time_point start, Clock::time_point end) {
+  return std::chrono::duration<double, std::milli>(end - start).count();
+}
+
+// What to do about files that people give where a picture is expected.
+Error with_hint(const std::string& path, Error error) {
+  auto file = File::open(path);
+  std::array<uint8_t, 4> head{};
+  if (!file || file->size() < head.size() || !file->read_at(0, head)) return error;
+  const std::string_view text(reinterpret_cast<const char*>(head.data()), head.size());
+  if (text == "GGUF")
+    error.message += fmt::format(" (make a picture of it: pixellm import {} -o model.png)", path);
+  else if (text.find_first_not_of(" \t\r\n") != text.npos && text[text.find_first_not_of(" \t\r\n")] == '{')
+    error.message += " (this version takes the vocabulary from a model's picture, not from a tokenizer.json)";
+  return error;
+}
+
+Result<Model> open_model(const std::string& path, VerifyLevel level, ThreadPool& pool) {
+  auto model = Model::open(path, level, pool);
+  if (!model) return std::unexpected(with_hint(path, std::move(model).error()));
+  return model;
+}
+
+// As Model::open, and says how long verification took. A model that fails is opened again: Model::open names
+// damage.
+Result<Model> open_timed(const std::string& path, VerifyLevel level, ThreadPool& pool, double& verify_ms) {
+  auto model = Model::open(path, VerifyLevel::kNone, pool);
+  if (!model) return open_model(path, level, pool);
+  const auto start = Clock::now();
+  const auto damage = model->verify(level, pool);
+  verify_ms = ms_between(start, Clock::now());
+  if (!damage || !damage->empty()) return open_model(path, level, pool);
+  return model;
+}
+
+}  // namespace
+
+Result<Runtime> Runtime::open(const std::string& path, const ModelFlags& flags, bool with_tokenizer) {
+  const auto start = Clock::now();
+  Runtime r;
+  r.pool = std::make_unique<ThreadPool>(flags.threads);
+  r.model = std::make_unique<Model>(PIXELLM_TRY(open_timed(path, flags.level(), *r.pool, r.verify_ms)));
+  if (with_tokenizer) {
+    const auto spec = PIXELLM_TRY(read_tokenizer_spec(r.model->metadata()));
+    r.tokenizer = std::make_unique<Tokenizer>(PIXELLM_TRY(Tokenizer::create(spec)));
+  }
+  r.engine = std::make_unique<Engine>(PIXELLM_TRY(Engine::create(*r.model)));
+  r.load_ms = ms_between(start, Clock::now()) - r.verify_ms;
+  return r;
+}
+
+Result<std::unique_ptr<Session>> Runtime::new_session(const SessionOptions& options) const {
+  return Session::create(*engine, *pool, options);
+}
+
+Result<Tokenizer> open_tokenizer(const std::string& path, const ModelFlags& flags) {
+  ThreadPool pool(flags.threads);
+  const Model model = PIXELLM_TRY(open_model(path, flags.level(), pool));
+  return Tokenizer::create(PIXELLM_TRY(read_tokenizer_spec(model.metadata())));
+}
+
+std::vector<TokenId> encode_text(const Tokenizer& tokenizer, std::string_view text, bool special) {
+  std::string dropped;
+  auto ids = tokenizer.encode(text, special, &dropped);
+  if (dropped.empty()) return ids;
+  std::map<uint8_t, size_t> counts;
+  for (const char c : dropped) counts[static_cast<uint8_t>(c)]++;
+  std::string list;
+  for (const auto& [byte, count] : counts)
+    list += fmt::format("{}0x{:02X}{}", list.empty() ? "" : ", ", byte,
+                        count > 1 ? fmt::format(" ({} times)", count) : "");
+  warn(fmt::format("dropped bytes that this vocabulary has no token for: {}", list));
+  return ids;
+}
+
+Result<ChatTemplate> open_chat_template(const Model& model, const std::optional<std::string>& name) {
+  if (name) return ChatTemplate::from_name(*name);
+  const auto jinja = model.metadata().string("tokenizer.chat_template");
+  if (jinja) return ChatTemplate::detect(*jinja);
+  std::string names;
+  for (const std::string_view known : ChatTemplate::names())
+    names += fmt::format("{}{}", names.empty() ? "" : ", ", known);
+  return fail(ErrorCode::kNotFound,
+              fmt::format("the model has no chat template; give one by name: --template {}", names));
+}
+
+}  // namespace pixellm::cli

@@ -1,0 +1,40 @@
+// Opening what a command needs to read and write tokens, with the times that took.
+#pragma once
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/error.h"
+#include "base/threads.h"
+#include "cli/common.h"
+#include "infer/session.h"
+#include "model/model.h"
+#include "tokenizer/chat_template.h"
+#include "tokenizer/tokenizer.h"
+
+namespace pixellm::cli {
+
+// Members in order of dependence; addresses stay when it is moved.
+struct Runtime {
+  std::unique_ptr<ThreadPool> pool;
+  std::unique_ptr<Model> model;
+  std::unique_ptr<Tokenizer> tokenizer;  // null unless asked for
+  std::unique_ptr<Engine> engine;
+  double load_ms = 0, verify_ms = 0;  // two stretches of time, one after the other
+
+  static Result<Runtime> open(const std::string& path, const ModelFlags& flags, bool with_tokenizer);
+  Result<std::unique_ptr<Session>> new_session(const SessionOptions& options) const;
+};
+
+// Only the vocabulary of a model.
+Result<Tokenizer> open_tokenizer(const std::string& path, const ModelFlags& flags);
+
+// Tokenizer::encode with a warning on stderr about bytes that the vocabulary lacks.
+std::vector<TokenId> encode_text(const Tokenizer& tokenizer, std::string_view text, bool special);
+
+// The family named, or that of the model's own template.
+Result<ChatTemplate> open_chat_template(const Model& model, const std::optional<std::string>& name);
+
+}  // namespace pixellm::cli
