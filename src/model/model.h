@@ -12,6 +12,7 @@
 #include <functional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/error.h"
@@ -77,7 +78,7 @@ struct ModelHeader {
   Digest head_sha256{};                 // payload [0, first_weight_row * R) with this field zero
 
   void encode(std::array<uint8_t, kEncodedLength>& out) const;
-  static Result<ModelHeader> decode(Bytes first_256);
+  static Result<ModelHeader> decode(Bytes first_256);   // version 2.0; kUnsupported for others and for other content
 };
 
 // What is needed to write the source file again, bit for bit. Spec: "Source record".
@@ -106,13 +107,15 @@ class Model {
   const TensorInfo* find(std::string_view name) const;                  // nullptr when absent
 
   CellMatrixView matrix(const TensorInfo& t) const;                     // requires layout kCells
-  Result<std::vector<float>> read_floats(const TensorInfo& t) const;    // requires n_rows == 1 or layout kLinear; k floats
+  Result<std::vector<float>> read_floats(const TensorInfo& t) const;    // requires n_rows == 1; k floats
   std::pair<uint64_t, uint64_t> picture_rows(const TensorInfo& t) const;   // first and last row, inclusive
 
-  // Rows of a damage report as "row N" / "rows A-B" lines with the tensors (or "header", "directory", ...) they hold.
+  // A damage report as lines: "row N: ..." or "rows A-B: ..." with the tensors (or "header", "directory", "names",
+  // "metadata", "source record") that they hold, then what is damaged outside the rows.
   std::vector<std::string> describe(const PlaneDamage& damage) const;
 
-  // Everything that can be checked: the plane at `level`, and at kSha256 head, weights and every tensor's own SHA-256.
+  // Everything that can be checked: the plane at `level`; from kCrc on the head's SHA-256; at kSha256 also that of the
+  // weights and every tensor's own. Lines as describe() gives them; none: intact.
   Result<std::vector<std::string>> verify(VerifyLevel level, ThreadPool& pool, bool release_pages = false) const;
 
   // The tensor's bytes in GGUF order, in pieces of at most a few rows of cells; stops at the sink's first error.
@@ -121,6 +124,9 @@ class Model {
 
  private:
   explicit Model(PixelPlane plane) : plane_(std::move(plane)) {}
+  Result<void> load();   // reads and validates the head
+  Bytes linear_run(const TensorInfo& t, uint64_t position) const;
+  Result<void> read_cells(const TensorInfo& t, const std::function<Result<void>(Bytes)>& sink, bool release_pages) const;
   PixelPlane plane_;
   ModelHeader header_;
   Metadata metadata_;

@@ -13,4 +13,12 @@ inline std::string quoted(std::string_view text) {
   return out + (text.size() > kLimit ? "...'" : "'");
 }
 
+// The text without control characters: each becomes '?'.
+inline std::string printable(std::string_view text) {
+  std::string out(text);
+  for (char& c : out)
+    if ((c >= 0 && c < ' ') || c == 0x7f) c = '?';
+  return out;
+}
+
 }  // namespace pixellm
