@@ -90,7 +90,7 @@ Result<void> check_layout(const Model& model, const Layout& layout, uint64_t hea
     const auto begin = checked_add(source.data_offset, layout.offsets[index]);
     const auto tensor_end = begin ? checked_add(*begin, t.source_bytes()) : std::nullopt;
     if (!tensor_end || *begin < end || *tensor_end > source.file_bytes)
-      return corrupt(fmt::format("tensor {} overlaps another or the file's end", quoted(t.name)));
+      return corrupt(fmt::format("tensor {} overlaps another or the file's end", pixellm::quoted(t.name)));
     end = *tensor_end;
   }
   return {};

@@ -21,7 +21,8 @@ class ResidueCollector {
     for (size_t i = 0; i < bytes.size(); i++) {
       if (bytes[i] == 0) continue;
       const uint64_t at = offset + i;
-      if (runs_.empty() || at - end_of_last() > kRunOverhead) {
+      if (ended_ || at - end_of_last() > kRunOverhead) {
+        ended_ = false;
         runs_.push_back({.offset = at, .bytes = {}});
         size_ += kRunOverhead;
       }
@@ -37,12 +38,14 @@ class ResidueCollector {
     }
     return {};
   }
+  void end_run() { ended_ = true; }  // a tensor follows: a run must not go across it
   std::vector<SourceRecord::Residue> take() { return std::move(runs_); }
 
  private:
   uint64_t end_of_last() const { return runs_.back().offset + runs_.back().bytes.size(); }
   std::vector<SourceRecord::Residue> runs_;
   uint64_t size_ = 0;
+  bool ended_ = true;
 };
 
 Result<std::vector<SourceRecord::Residue>> collect_residues(const ByteSource& source, const GgufFile& gguf) {
@@ -64,6 +67,7 @@ Result<std::vector<SourceRecord::Residue>> collect_residues(const ByteSource& so
   };
   for (const TensorInfo* t : order) {
     PIXELLM_CHECK(scan_to(gguf.data_offset + t->source_offset));
+    residues.end_run();
     position = gguf.data_offset + t->source_offset + t->source_bytes();
   }
   PIXELLM_CHECK(scan_to(source.size()));
