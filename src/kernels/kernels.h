@@ -77,7 +77,8 @@ struct AttentionArgs {
   const uint16_t* values;
   float scale;
   float softcap;                     // 0: none; else score = softcap * tanh(score / softcap)
-  float* scratch;                    // attention_scratch_floats(longest row) * n_queries floats, 64-byte aligned
+  float* scratch;                    // attention_scratch_floats(n) * n_queries floats, 64-byte aligned; n: positions from the
+                                     // smallest first to the largest last
 };
 inline constexpr uint32_t kMaxAttentionQueries = 8;
 constexpr uint64_t attention_scratch_floats(uint64_t n_positions) { return round_up(n_positions, 16) + 16; }

@@ -185,6 +185,8 @@ PIXELLM_INLINE I32x16 dot_signed_bytes(I32x16 sum, I32x16 a, I32x16 b) {
   PIXELLM_EACH_QUARTER(I32x16,
                        vdotq_s32(sum.v[i], vreinterpretq_s8_s32(a.v[i]), vreinterpretq_s8_s32(b.v[i])));
 }
+// Exact for u up to 127.
+PIXELLM_INLINE I32x16 dot_bytes(I32x16 sum, I32x16 u, I32x16 s) { return dot_signed_bytes(sum, u, s); }
 
 #undef PIXELLM_EACH_QUARTER
 

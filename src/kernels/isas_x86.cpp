@@ -1,0 +1,25 @@
+#include "kernels/kernel_parts.h"
+
+namespace pixellm {
+namespace {
+
+bool has_avx2() {
+  return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
+}
+
+bool has_avx512() {
+  return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+         __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
+         __builtin_cpu_supports("avx512vnni");
+}
+
+constexpr IsaParts kIsas[] = {
+    {Isa::kAvx2, "avx2", has_avx2, avx2::fill_ops, avx2::fill_matmul},
+    {Isa::kAvx512, "avx512", has_avx512, avx512::fill_ops, avx512::fill_matmul},
+};
+
+}  // namespace
+
+std::span<const IsaParts> built_isas() { return kIsas; }
+
+}  // namespace pixellm
