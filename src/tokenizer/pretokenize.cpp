@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <string>
 
 namespace pixellm {
 namespace {
@@ -149,40 +150,32 @@ std::span<const Scanner> scanners(PreTokenizer rules) {
   return kDefault;
 }
 
-struct Name {
-  std::string_view name;
+// Names that llama.cpp gives the same rules; every one was compared with it.
+struct Names {
   PreTokenizerInfo info;
+  std::string_view names;  // each between spaces
 };
 
-constexpr PreTokenizerInfo kGpt2Info = {PreTokenizer::kGpt2, false, false};
-constexpr PreTokenizerInfo kSmolLmInfo = {PreTokenizer::kSmolLm, false, false};
-constexpr PreTokenizerInfo kLlama3Info = {PreTokenizer::kLlama3, true, true};
-constexpr PreTokenizerInfo kLlama3MergesInfo = {PreTokenizer::kLlama3, false, false};
-constexpr PreTokenizerInfo kQwen2Info = {PreTokenizer::kQwen2, false, false};
-constexpr PreTokenizerInfo kDefaultInfo = {PreTokenizer::kDefault, false, false};
-
-constexpr Name kNames[] = {
-    {"", kDefaultInfo},          {"default", kDefaultInfo},
-    {"gpt-2", kGpt2Info},        {"phi-2", kGpt2Info},
-    {"mpt", kGpt2Info},          {"olmo", kGpt2Info},
-    {"jais", kGpt2Info},         {"exaone4", kGpt2Info},
-    {"trillion", kGpt2Info},     {"smollm", kSmolLmInfo},
-    {"starcoder", kSmolLmInfo},  {"refact", kSmolLmInfo},
-    {"command-r", kSmolLmInfo},  {"codeshell", kSmolLmInfo},
-    {"exaone", kSmolLmInfo},     {"minerva-7b", kSmolLmInfo},
-    {"llama-bpe", kLlama3Info},  {"llama3", kLlama3Info},
-    {"llama-v3", kLlama3Info},   {"falcon3", kLlama3Info},
-    {"dbrx", kLlama3MergesInfo}, {"smaug-bpe", kLlama3MergesInfo},
-    {"qwen2", kQwen2Info},       {"deepseek-r1-qwen", kQwen2Info},
-    {"megrez", kQwen2Info},      {"stablelm2", kQwen2Info},
-    {"hunyuan", kQwen2Info},
+constexpr Names kNames[] = {
+    {{PreTokenizer::kDefault, false, false}, " default "},
+    {{PreTokenizer::kGpt2, false, false},
+     " gpt-2 phi-2 mpt olmo jais exaone4 trillion granite-docling gigachat mellum a.x-4.0 "},
+    {{PreTokenizer::kSmolLm, false, false},
+     " smollm starcoder refact command-r codeshell exaone minerva-7b "},
+    {{PreTokenizer::kLlama3, true, true}, " llama-bpe llama3 llama-v3 falcon3 falcon-h1 pixtral lfm2 "},
+    {{PreTokenizer::kLlama3, false, false}, " dbrx smaug-bpe glm4 chatglm-bpe "},
+    {{PreTokenizer::kQwen2, false, false},
+     " qwen2 deepseek-r1-qwen kormo megrez stablelm2 hunyuan solar-open grok-2 "},
 };
 
 }  // namespace
 
 std::optional<PreTokenizerInfo> find_pre_tokenizer(std::string_view name) {
-  for (const Name& n : kNames) {
-    if (n.name == name) return n.info;
+  if (name.empty()) return kNames[0].info;
+  if (name.find(' ') != std::string_view::npos) return std::nullopt;
+  const std::string word = " " + std::string(name) + " ";
+  for (const Names& row : kNames) {
+    if (row.names.find(word) != std::string_view::npos) return row.info;
   }
   return std::nullopt;
 }
