@@ -44,11 +44,15 @@ PIXELLM_INLINE void block_sums(const ActBlock<P>& block, int32_t (&low)[P], int3
   }
 }
 
+// Of 32 values, compared as integers: a NaN is larger than all, so it cannot hide.
+PIXELLM_INLINE float largest_magnitude(F32x16 a, F32x16 b) {
+  return __builtin_bit_cast(float, reduce_max(max(as_int(abs(a)), as_int(abs(b)))));
+}
+
 template <int P>
 PIXELLM_INLINE void quantize_block(const float* const (&rows)[P], ActBlock<P>& block) {
   float inverse[P];
-  PIXELLM_UNROLL for (int t = 0; t < P; t++) inverse[t] =
-      reduce_max(max(abs(load(rows[t])), abs(load(rows[t] + 16))));
+  PIXELLM_UNROLL for (int t = 0; t < P; t++) inverse[t] = largest_magnitude(load(rows[t]), load(rows[t] + 16));
   for (int t = 0; t < P; t++) {
     const bool live = !(inverse[t] < 0x1p-90f);
     const float amax = live ? inverse[t] : 1.0f;

@@ -223,6 +223,13 @@ PIXELLM_INLINE I32x16 to_int(F32x16 a) { return {_mm256_cvtps_epi32(a.lo), _mm25
 PIXELLM_INLINE F32x16 as_float(I32x16 a) { return {_mm256_castsi256_ps(a.lo), _mm256_castsi256_ps(a.hi)}; }
 PIXELLM_INLINE I32x16 as_int(F32x16 a) { return {_mm256_castps_si256(a.lo), _mm256_castps_si256(a.hi)}; }
 
+PIXELLM_INLINE int32_t reduce_max(I32x16 a) {
+  const __m256i x = _mm256_max_epi32(a.lo, a.hi);
+  const __m128i y = _mm_max_epi32(_mm256_castsi256_si128(x), _mm256_extracti128_si256(x, 1));
+  const __m128i z = _mm_max_epi32(y, _mm_shuffle_epi32(y, _MM_SHUFFLE(1, 0, 3, 2)));
+  return _mm_cvtsi128_si32(_mm_max_epi32(z, _mm_shuffle_epi32(z, _MM_SHUFFLE(2, 3, 0, 1))));
+}
+
 // Exact for u up to 127: sums of two products saturate at 2^15.
 PIXELLM_INLINE __m256i dot_half(__m256i sum, __m256i u, __m256i s) {
   return _mm256_add_epi32(sum, _mm256_madd_epi16(_mm256_maddubs_epi16(u, s), _mm256_set1_epi16(1)));

@@ -180,6 +180,10 @@ PIXELLM_INLINE I32x16 to_int(F32x16 a) { PIXELLM_EACH_QUARTER(I32x16, vcvtnq_s32
 PIXELLM_INLINE F32x16 as_float(I32x16 a) { PIXELLM_EACH_QUARTER(F32x16, vreinterpretq_f32_s32(a.v[i])); }
 PIXELLM_INLINE I32x16 as_int(F32x16 a) { PIXELLM_EACH_QUARTER(I32x16, vreinterpretq_s32_f32(a.v[i])); }
 
+PIXELLM_INLINE int32_t reduce_max(I32x16 a) {
+  return vmaxvq_s32(vmaxq_s32(vmaxq_s32(a.v[0], a.v[1]), vmaxq_s32(a.v[2], a.v[3])));
+}
+
 // sum[i] += the four products of bytes 4i..4i+3 of a and b, both signed, exact.
 PIXELLM_INLINE I32x16 dot_signed_bytes(I32x16 sum, I32x16 a, I32x16 b) {
   PIXELLM_EACH_QUARTER(I32x16,
