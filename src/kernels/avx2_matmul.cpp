@@ -27,6 +27,7 @@ PIXELLM_INLINE I32x16 shift_words_right(I32x16 a, int n) {
   return {(__m256i)((Words)a.lo >> n), (__m256i)((Words)a.hi >> n)};
 }
 PIXELLM_INLINE I32x16 or_masked(I32x16 a, I32x16 b, I32x16 mask) { return bit_or(a, bit_and(b, mask)); }
+PIXELLM_INLINE void keep_in_registers(I32x16& a) { asm("" : "+x"(a.lo), "+x"(a.hi)); }
 
 #include "kernels/matmul_common-inl.h"
 

@@ -33,6 +33,7 @@ PIXELLM_INLINE I32x16 add_fifth_bits(I32x16 w, I32x16 bits, int j) {
   const __mmask64 set = _mm512_test_epi8_mask(_mm512_shuffle_epi8(bits.v, copy), select);
   return {_mm512_mask_add_epi8(w.v, set, w.v, _mm512_set1_epi8(16))};
 }
+PIXELLM_INLINE void keep_in_registers(I32x16& a) { asm("" : "+v"(a.v)); }
 
 #include "kernels/matmul_common-inl.h"
 

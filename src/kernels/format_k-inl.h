@@ -1,80 +1,101 @@
 // The cells of Q4_K, Q5_K and Q6_K (spec/cells.md): 256 columns, eight blocks of 32. Included inside the
 // anonymous namespace of one ISA; used by matmul_quant-inl.h, which says what a format is.
 
-// Six-bit scales and minimums of eight blocks, block b in byte b % 4 of scales[b / 4], and the row's two
-// factors.
+// Scales and minimums of eight blocks, multiplied by the row's factors.
 struct HeadK {
-  I32x16 scales[2], mins[2];
-  F32x16 d, minus_dmin;
+  F32x16 scales[8], mins[8];
 };
 
 PIXELLM_INLINE HeadK load_head_k(const uint8_t* c) {
   const I32x16 a = load_int(c), b = load_int(c + 64), e = load_int(c + 128);
   const I32x16 six = splat_byte(0x3f), upper = splat_byte(0x30);
+  const I32x16 scales[2] = {bit_and(a, six), or_masked(low_nibbles(e), shift_words_right(a, 2), upper)};
+  const I32x16 mins[2] = {bit_and(b, six), or_masked(high_nibbles(e), shift_words_right(b, 2), upper)};
+  const F32x16 d = load_halves(c + 192), minus_dmin = neg(load_halves(c + 224));
   HeadK h;
-  h.scales[0] = bit_and(a, six);
-  h.mins[0] = bit_and(b, six);
-  h.scales[1] = or_masked(low_nibbles(e), shift_words_right(a, 2), upper);
-  h.mins[1] = or_masked(high_nibbles(e), shift_words_right(b, 2), upper);
-  h.d = load_halves(c + 192);
-  h.minus_dmin = neg(load_halves(c + 224));
+  PIXELLM_UNROLL for (int block = 0; block < 8; block++) {
+    h.scales[block] = mul(d, unsigned_byte(scales[block / 4], block % 4));
+    h.mins[block] = mul(minus_dmin, unsigned_byte(mins[block / 4], block % 4));
+  }
   return h;
 }
 
 struct FormatQ4_K {
   using Head = HeadK;
-  static constexpr int kBlocks = 8, kSteps = 8, kSpan = 2, kOffset = 0, kMaxWeight = 15;
+  static constexpr int kBlocks = 8, kSteps = 8, kLoop = 2, kSpan = 2, kGulps = 8;
+  static constexpr int kOffset = 0, kMaxWeight = 15;
   static constexpr bool kHasMin = true;
   static PIXELLM_INLINE Head head(const uint8_t* c) { return load_head_k(c); }
-  static PIXELLM_INLINE I32x16 weight(const uint8_t* c, int unit, int j) {
-    const I32x16 v = load_int(c + 256 + 512 * (unit / 2) + 64 * j);
-    return unit % 2 == 0 ? low_nibbles(v) : high_nibbles(v);
+  static PIXELLM_INLINE I32x16 weight(const uint8_t* c, int base, int k, int j) {
+    const I32x16 v = load_int(c + 256 + 256 * base + 64 * j);
+    return k == 0 ? low_nibbles(v) : high_nibbles(v);
   }
-  static PIXELLM_INLINE F32x16 scale(const uint8_t*, const Head& h, int unit) {
-    return mul(h.d, unsigned_byte(h.scales[unit / 4], unit % 4));
+  static PIXELLM_INLINE void gulp(const uint8_t* c, int base, int g, I32x16 (&w)[2]) {
+    const I32x16 v = load_stream(c + 256 + 256 * base + 64 * g);
+    w[0] = low_nibbles(v);
+    w[1] = high_nibbles(v);
   }
-  static PIXELLM_INLINE F32x16 min(const uint8_t*, const Head& h, int block) {
-    return mul(h.minus_dmin, unsigned_byte(h.mins[block / 4], block % 4));
-  }
+  static PIXELLM_INLINE F32x16 scale(const uint8_t*, const Head& h, int n) { return h.scales[n]; }
+  static PIXELLM_INLINE F32x16 min(const uint8_t*, const Head& h, int block) { return h.mins[block]; }
 };
 
 struct FormatQ5_K {
   using Head = HeadK;
-  static constexpr int kBlocks = 8, kSteps = 8, kSpan = 8, kOffset = 0, kMaxWeight = 31;
+  static constexpr int kBlocks = 8, kSteps = 8, kLoop = 2, kSpan = 8, kGulps = 8;
+  static constexpr int kOffset = 0, kMaxWeight = 31;
   static constexpr bool kHasMin = true;
   static PIXELLM_INLINE Head head(const uint8_t* c) { return load_head_k(c); }
-  static PIXELLM_INLINE I32x16 weight(const uint8_t* c, int unit, int j) {
+  static PIXELLM_INLINE I32x16 weight(const uint8_t* c, int base, int k, int j) {
     const uint8_t* group = c + 256 + 320 * j;
-    const I32x16 bits = load_int(group), v = load_int(group + 64 + 64 * (unit / 2));
-    const I32x16 fifth = unit < 4 ? shift_words_left(bits, 4 - unit)
-                                  : shift_words_right(bits, unit - 4);  // bit `unit` to bit 4
-    return or_masked(unit % 2 == 0 ? low_nibbles(v) : high_nibbles(v), fifth, splat_byte(0x10));
+    const I32x16 v = load_int(group + 64 + 32 * base);
+    const I32x16 fifth =
+        shift_words_left(shift_words_right(load_int(group), base), 4 - k);  // bit base + k to bit 4
+    return or_masked(k == 0 ? low_nibbles(v) : high_nibbles(v), fifth, splat_byte(0x10));
   }
-  static PIXELLM_INLINE F32x16 scale(const uint8_t*, const Head& h, int unit) {
-    return mul(h.d, unsigned_byte(h.scales[unit / 4], unit % 4));
+  static PIXELLM_INLINE void gulp(const uint8_t* c, int, int g, I32x16 (&w)[8]) {
+    const uint8_t* group = c + 256 + 320 * g;
+    const I32x16 bits = load_stream(group), mask = splat_byte(0x10);
+    PIXELLM_UNROLL for (int i = 0; i < 4; i++) {
+      const I32x16 v = load_stream(group + 64 + 64 * i);
+      const I32x16 even = shift_words(bits, 4 - 2 * i), odd = shift_words(bits, 3 - 2 * i);
+      w[2 * i] = or_masked(low_nibbles(v), even, mask);
+      w[2 * i + 1] = or_masked(high_nibbles(v), odd, mask);
+    }
   }
-  static PIXELLM_INLINE F32x16 min(const uint8_t*, const Head& h, int block) {
-    return mul(h.minus_dmin, unsigned_byte(h.mins[block / 4], block % 4));
-  }
+  static PIXELLM_INLINE F32x16 scale(const uint8_t*, const Head& h, int n) { return h.scales[n]; }
+  static PIXELLM_INLINE F32x16 min(const uint8_t*, const Head& h, int block) { return h.mins[block]; }
 };
 
-// Units of 16 columns, each with its own scale: four vectors of the block's eight.
+// Two scales in a block: columns 0..15 (vectors 0..3) and 16..31.
 struct FormatQ6_K {
   struct Head {
-    F32x16 d;
+    F32x16 scales[16];
   };
-  static constexpr int kBlocks = 8, kSteps = 4, kSpan = 4, kOffset = 32, kMaxWeight = 63;
+  static constexpr int kBlocks = 8, kSteps = 4, kLoop = 4, kSpan = 4, kGulps = 8;
+  static constexpr int kOffset = 32, kMaxWeight = 63;
   static constexpr bool kHasMin = false;
-  static PIXELLM_INLINE Head head(const uint8_t* c) { return {load_halves(c)}; }
-  static PIXELLM_INLINE I32x16 weight(const uint8_t* c, int unit, int step) {
-    const int block = unit / 2, half = block / 4, quarter = block % 4, j = unit % 2 * 4 + step;
-    const uint8_t* group = c + 320 + 1536 * half + 192 * j;
-    const I32x16 v = load_int(group + 64 * (quarter % 2)), bits = load_int(group + 128);
-    const I32x16 upper =
-        quarter < 2 ? shift_words_left(bits, 4 - 2 * quarter) : shift_words_right(bits, 2 * quarter - 4);
-    return or_masked(quarter < 2 ? low_nibbles(v) : high_nibbles(v), upper, splat_byte(0x30));
+  static PIXELLM_INLINE Head head(const uint8_t* c) {
+    const F32x16 d = load_halves(c);
+    Head h;
+    PIXELLM_UNROLL for (int v = 0; v < 4; v++) {
+      const I32x16 scales = load_int(c + 64 + 64 * v);
+      PIXELLM_UNROLL for (int i = 0; i < 4; i++) h.scales[4 * v + i] = mul(d, signed_byte(scales, i));
+    }
+    return h;
   }
-  static PIXELLM_INLINE F32x16 scale(const uint8_t* c, const Head& h, int unit) {
-    return mul(h.d, signed_byte(load_int(c + 64 + 64 * (unit / 4)), unit % 4));
+  // Quarter k of a half: nibbles from `v`, two bits above them from `bits`.
+  static PIXELLM_INLINE I32x16 join(I32x16 v, I32x16 bits, int k) {
+    return or_masked(k < 2 ? low_nibbles(v) : high_nibbles(v), shift_words(bits, 4 - 2 * k),
+                     splat_byte(0x30));
   }
+  static PIXELLM_INLINE I32x16 weight(const uint8_t* c, int base, int k, int j) {
+    const uint8_t* group = c + 320 + 384 * base + 192 * j;
+    return join(load_int(group + 64 * (k % 2)), load_int(group + 128), k);
+  }
+  static PIXELLM_INLINE void gulp(const uint8_t* c, int base, int g, I32x16 (&w)[4]) {
+    const uint8_t* group = c + 320 + 384 * base + 192 * g;
+    const I32x16 a = load_stream(group), b = load_stream(group + 64), bits = load_stream(group + 128);
+    PIXELLM_UNROLL for (int k = 0; k < 4; k++) w[k] = join(k % 2 == 0 ? a : b, bits, k);
+  }
+  static PIXELLM_INLINE F32x16 scale(const uint8_t*, const Head& h, int n) { return h.scales[n]; }
 };

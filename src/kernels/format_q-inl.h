@@ -5,34 +5,42 @@ struct NoHead {};
 
 struct FormatQ8_0 {
   using Head = NoHead;
-  static constexpr int kBlocks = 2, kSteps = 8, kSpan = 1, kOffset = 128, kMaxWeight = 255;
+  static constexpr int kBlocks = 2, kSteps = 8, kLoop = 1, kSpan = 1, kGulps = 8;
+  static constexpr int kOffset = 128, kMaxWeight = 255;
   static constexpr bool kHasMin = false;
   static PIXELLM_INLINE Head head(const uint8_t*) { return {}; }
-  static PIXELLM_INLINE I32x16 weight(const uint8_t* c, int unit, int j) {
-    const I32x16 w = load_int(c + 64 + 512 * unit + 64 * j);
+  static PIXELLM_INLINE I32x16 offset_bytes(I32x16 w) {
     if constexpr (kSignedBytes) return w;
     return bit_xor(w, splat_byte(0x80));  // w + 128
   }
-  static PIXELLM_INLINE F32x16 scale(const uint8_t* c, const Head&, int unit) {
-    return load_halves(c + 32 * unit);
+  static PIXELLM_INLINE I32x16 weight(const uint8_t* c, int base, int, int j) {
+    return offset_bytes(load_int(c + 64 + 512 * base + 64 * j));
   }
+  static PIXELLM_INLINE void gulp(const uint8_t* c, int base, int g, I32x16 (&w)[1]) {
+    w[0] = offset_bytes(load_stream(c + 64 + 512 * base + 64 * g));
+  }
+  static PIXELLM_INLINE F32x16 scale(const uint8_t* c, const Head&, int n) { return load_halves(c + 32 * n); }
 };
 
 // Nibbles, with a minimum for each row and block (Q4_1) or 8 less (Q4_0).
 template <bool kMin>
 struct FormatQ4 {
   using Head = NoHead;
-  static constexpr int kBlocks = 2, kSteps = 8, kSpan = 1, kOffset = kMin ? 0 : 8, kMaxWeight = 15;
+  static constexpr int kBlocks = 2, kSteps = 8, kLoop = 1, kSpan = 1, kGulps = 4;
+  static constexpr int kOffset = kMin ? 0 : 8, kMaxWeight = 15;
   static constexpr bool kHasMin = kMin;
   static constexpr int kQuants = kMin ? 128 : 64;
   static PIXELLM_INLINE Head head(const uint8_t*) { return {}; }
-  static PIXELLM_INLINE I32x16 weight(const uint8_t* c, int unit, int j) {
-    const I32x16 v = load_int(c + kQuants + 256 * unit + 64 * (j % 4));
+  static PIXELLM_INLINE I32x16 weight(const uint8_t* c, int base, int, int j) {
+    const I32x16 v = load_int(c + kQuants + 256 * base + 64 * (j % 4));
     return j < 4 ? low_nibbles(v) : high_nibbles(v);
   }
-  static PIXELLM_INLINE F32x16 scale(const uint8_t* c, const Head&, int unit) {
-    return load_halves(c + 32 * unit);
+  static PIXELLM_INLINE void gulp(const uint8_t* c, int base, int g, I32x16 (&w)[2]) {
+    const I32x16 v = load_stream(c + kQuants + 256 * base + 64 * g);
+    w[0] = low_nibbles(v);
+    w[1] = high_nibbles(v);
   }
+  static PIXELLM_INLINE F32x16 scale(const uint8_t* c, const Head&, int n) { return load_halves(c + 32 * n); }
   static PIXELLM_INLINE F32x16 min(const uint8_t* c, const Head&, int block) {
     return load_halves(c + 64 + 32 * block);
   }
@@ -44,18 +52,23 @@ using FormatQ4_1 = FormatQ4<true>;
 template <bool kMin>
 struct FormatQ5 {
   using Head = NoHead;
-  static constexpr int kBlocks = 2, kSteps = 8, kSpan = 1, kOffset = kMin ? 0 : 16, kMaxWeight = 31;
+  static constexpr int kBlocks = 2, kSteps = 8, kLoop = 1, kSpan = 1, kGulps = 4;
+  static constexpr int kOffset = kMin ? 0 : 16, kMaxWeight = 31;
   static constexpr bool kHasMin = kMin;
   static constexpr int kQuants = kMin ? 128 : 64;
   static PIXELLM_INLINE Head head(const uint8_t*) { return {}; }
-  static PIXELLM_INLINE I32x16 weight(const uint8_t* c, int unit, int j) {
-    const uint8_t* block = c + kQuants + 320 * unit;
+  static PIXELLM_INLINE I32x16 weight(const uint8_t* c, int base, int, int j) {
+    const uint8_t* block = c + kQuants + 320 * base;
     const I32x16 bits = load_int(block), v = load_int(block + 64 + 64 * (j % 4));
     return add_fifth_bits(j < 4 ? low_nibbles(v) : high_nibbles(v), bits, j);
   }
-  static PIXELLM_INLINE F32x16 scale(const uint8_t* c, const Head&, int unit) {
-    return load_halves(c + 32 * unit);
+  static PIXELLM_INLINE void gulp(const uint8_t* c, int base, int g, I32x16 (&w)[2]) {
+    const uint8_t* block = c + kQuants + 320 * base;
+    const I32x16 bits = load_int(block), v = load_stream(block + 64 + 64 * g);
+    w[0] = add_fifth_bits(low_nibbles(v), bits, g);
+    w[1] = add_fifth_bits(high_nibbles(v), bits, g + 4);
   }
+  static PIXELLM_INLINE F32x16 scale(const uint8_t* c, const Head&, int n) { return load_halves(c + 32 * n); }
   static PIXELLM_INLINE F32x16 min(const uint8_t* c, const Head&, int block) {
     return load_halves(c + 64 + 32 * block);
   }

@@ -6,7 +6,29 @@ using Dword = int32_t __attribute__((may_alias));
 
 PIXELLM_INLINE F32x16 load_halves(const uint8_t* p) { return load_f16(reinterpret_cast<const uint16_t*>(p)); }
 PIXELLM_INLINE I32x16 splat_byte(uint32_t b) { return set1_int(static_cast<int32_t>(b * 0x01010101u)); }
-// The bytes' bits cross into their neighbours: callers mask.
+
+// How far ahead of the loads of a single token's product its cells are fetched. Measured on Zen 5, whose own
+// prefetchers lose the K types' cells: 44 to 56 % of read bandwidth without, 80 to 95 % with.
+inline constexpr uint64_t kPrefetchBytes = 4096;
+
+// A load that the compiler may neither repeat nor fold into several instructions, for cells that come from
+// memory.
+PIXELLM_INLINE I32x16 load_stream(const uint8_t* p) {
+  __builtin_prefetch(p + kPrefetchBytes);
+  I32x16 v = load_int(p);
+  keep_in_registers(v);
+  return v;
+}
+// Has the accumulators wait in memory, so that the registers are there for the sums of the next block.
+template <int R, int P>
+PIXELLM_INLINE void keep_in_memory(F32x16 (&acc)[R][P]) {
+  asm("" : "+m"(acc));
+}
+
+// Shifts of 32-bit words: the bytes' bits cross into their neighbours, callers mask. `n` > 0 is to the left.
+PIXELLM_INLINE I32x16 shift_words(I32x16 v, int n) {
+  return n >= 0 ? shift_words_left(v, n) : shift_words_right(v, -n);
+}
 PIXELLM_INLINE I32x16 low_nibbles(I32x16 v) { return bit_and(v, splat_byte(0x0f)); }
 PIXELLM_INLINE I32x16 high_nibbles(I32x16 v) { return bit_and(shift_words_right(v, 4), splat_byte(0x0f)); }
 // Byte i of each row's dword as a float.

@@ -26,6 +26,12 @@ template <class F, int P, int R, int G>
 PIXELLM_INLINE void multiply_float_cell(const uint8_t* const (&cell)[R], const float* x,
                                         F32x16 (&acc)[R][G]) {
   for (uint64_t column = 0; column < kFloatCellColumns; column += 4) {
+    if constexpr (P == 1) {
+      PIXELLM_UNROLL for (uint64_t line = 0; line < 4 * F::kColumnBytes; line += 64) {
+        PIXELLM_UNROLL for (int r = 0; r < R; r++)
+            __builtin_prefetch(cell[r] + column * F::kColumnBytes + line + kPrefetchBytes);
+      }
+    }
     PIXELLM_UNROLL for (uint64_t i = 0; i < 4; i++) {
       F32x16 weights[R];
       PIXELLM_UNROLL for (int r = 0; r < R; r++) weights[r] =

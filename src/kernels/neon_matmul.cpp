@@ -19,15 +19,18 @@ template <int kMaxWeight, int R>
 inline constexpr int kTokensAtOnce = 4;
 inline constexpr int kFloatGroupsSingle = 2, kFloatGroupsPanel = 1, kFloatTokensAtOnce = 4;
 
-PIXELLM_INLINE I32x16 shift_words(I32x16 a, int left) {  // negative: right, zeros come in
+PIXELLM_INLINE I32x16 shift_words_by(I32x16 a, int left) {  // negative: right, zeros come in
   const int32x4_t n = vdupq_n_s32(left);
   PIXELLM_UNROLL for (int i = 0; i < 4; i++) a.v[i] =
       vreinterpretq_s32_u32(vshlq_u32(vreinterpretq_u32_s32(a.v[i]), n));
   return a;
 }
-PIXELLM_INLINE I32x16 shift_words_left(I32x16 a, int n) { return shift_words(a, n); }
-PIXELLM_INLINE I32x16 shift_words_right(I32x16 a, int n) { return shift_words(a, -n); }
+PIXELLM_INLINE I32x16 shift_words_left(I32x16 a, int n) { return shift_words_by(a, n); }
+PIXELLM_INLINE I32x16 shift_words_right(I32x16 a, int n) { return shift_words_by(a, -n); }
 PIXELLM_INLINE I32x16 or_masked(I32x16 a, I32x16 b, I32x16 mask) { return bit_or(a, bit_and(b, mask)); }
+PIXELLM_INLINE void keep_in_registers(I32x16& a) {
+  asm("" : "+w"(a.v[0]), "+w"(a.v[1]), "+w"(a.v[2]), "+w"(a.v[3]));
+}
 
 #include "kernels/matmul_common-inl.h"
 
