@@ -120,7 +120,8 @@ PIXELLM_INLINE void multiply_cell(const uint8_t* const (&cell)[1], const typenam
       F::gulp(cell[0], base, g, weights);
       PIXELLM_UNROLL for (int i = 0; i < kWeights; i++) {
         const int k = i % F::kSpan, j = g + F::kGulps * (i / F::kSpan);
-        dot_at<F::kMaxWeight>(sum[k][j / F::kSteps][0][0], weights[i], x[base + k].q[j][0], j % F::kSteps);
+        const int step = (g * (8 / F::kGulps) + i / F::kSpan) % F::kSteps;  // in the order of this loop
+        dot_at<F::kMaxWeight>(sum[k][j / F::kSteps][0][0], weights[i], x[base + k].q[j][0], step);
       }
     }
     PIXELLM_UNROLL for (int k = 0; k < F::kSpan; k++) {
