@@ -154,6 +154,9 @@ PIXELLM_INLINE I32x16 as_int(F32x16 a) { return {_mm512_castps_si512(a.v)}; }
 
 PIXELLM_INLINE int32_t reduce_max(I32x16 a) { return _mm512_reduce_max_epi32(a.v); }
 
+// Makes the optimiser forget what it knows of the value.
+PIXELLM_INLINE void opaque(I32x16& a) { asm volatile("" : "+v"(a.v)); }
+
 // sum[i] += the four products of bytes 4i..4i+3 of u (unsigned) and s (signed). Exact here; on other ISAs
 // only for u up to 127.
 PIXELLM_INLINE I32x16 dot_bytes(I32x16 sum, I32x16 u, I32x16 s) {

@@ -184,6 +184,10 @@ PIXELLM_INLINE int32_t reduce_max(I32x16 a) {
   return vmaxvq_s32(vmaxq_s32(vmaxq_s32(a.v[0], a.v[1]), vmaxq_s32(a.v[2], a.v[3])));
 }
 
+PIXELLM_INLINE void opaque(I32x16& a) {
+  asm volatile("" : "+w"(a.v[0]), "+w"(a.v[1]), "+w"(a.v[2]), "+w"(a.v[3]));
+}
+
 // sum[i] += the four products of bytes 4i..4i+3 of a and b, both signed, exact.
 PIXELLM_INLINE I32x16 dot_signed_bytes(I32x16 sum, I32x16 a, I32x16 b) {
   PIXELLM_EACH_QUARTER(I32x16,
