@@ -8,7 +8,11 @@ namespace pixellm {
 namespace {
 
 constexpr std::pair<std::string_view, std::string_view> kGolden[] = {
-    {"gpt2", ""}, {"llama", ""}, {"qwen2", ""}, {"qwen3", ""}, {"gemma3", ""},
+    {"gpt2", "097bc9f7c62e34f4e849db62c62ebddb80de234539284625d299688995cc2cfb"},
+    {"llama", "73118c0f99d43a34f9a8b93c3f8d04e885c47bcab6e1f9797578be6564eaf587"},
+    {"qwen2", "1e1ead2108f7909f79692681af9449216eb76c4629fd502bfa34b8d5aa77e154"},
+    {"qwen3", "ccc2017e62b3076dd8b473dee075be3ad07c58dff11958d7900ec885a87e0acc"},
+    {"gemma3", "15e9eff852621369ca773a1065ea216e83790e6d057d0fee7eb01b26397a69fe"},
 };
 
 TEST(Signature, EveryInstructionSetHasTheGoldenOne) {
@@ -22,6 +26,12 @@ TEST(Signature, EveryInstructionSetHasTheGoldenOne) {
       EXPECT_EQ((*parts)[i].sha256, kGolden[i].second) << (*parts)[i].architecture;
     }
   }
+}
+
+TEST(Signature, TheWholeIsThatOfTheParts) {
+  const auto whole = model_signature();
+  ASSERT_TRUE(whole) << whole.error().message;
+  EXPECT_EQ(*whole, "ee5bc4ed3ee233f14fc2510247bdf6ee9c6a29637b43755fd669277da2237406");
 }
 
 }  // namespace
