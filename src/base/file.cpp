@@ -179,6 +179,7 @@ Result<AtomicFile> AtomicFile::create(const std::string& path) {
   AtomicFile f;
   f.path_ = path;
   if (path == "-") {
+    f.path_ = "standard output";
     f.fd_ = ::dup(STDOUT_FILENO);
     f.is_stdout_ = true;
     if (f.fd_ < 0) return system_error("standard output", "open");

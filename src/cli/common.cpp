@@ -42,7 +42,7 @@ std::optional<int> parse(CLI::App& app, int argc, char** argv) {
     app.parse(argc, argv);
     return std::nullopt;
   } catch (const CLI::CallForHelp&) {
-    std::cout << app.help() << std::flush;
+    std::cout << app.help();
     return 0;
   } catch (const CLI::ParseError& e) {
     print_to_stderr(fmt::format("pixellm: {}: {}\nTry: pixellm {} --help\n", command, e.what(), command));

@@ -69,6 +69,10 @@ int main(int argc, char** argv) {
     if (::fcntl(fd, F_GETFD) < 0 && ::open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY) < 0)
       return 1;
   ::signal(SIGPIPE, SIG_IGN);
+  ::signal(SIGXFSZ, SIG_IGN);
+  // Large enough that most output is written by the fflush() below, which can say what went wrong.
+  static char buffer[1 << 20];
+  if (::isatty(STDOUT_FILENO) == 0) std::setvbuf(stdout, buffer, _IOFBF, sizeof buffer);
   int status = dispatch(argc, argv);
   const bool lost = std::ferror(stdout) != 0;
   const char* reason = std::fflush(stdout) != 0 ? std::strerror(errno) : "not everything could be written";
