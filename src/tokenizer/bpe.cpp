@@ -16,10 +16,8 @@ constexpr uint32_t kEnd = 0xFFFFFFFF;
 constexpr size_t kLongestWord =
     size_t{1} << 30;  // bytes; a longer one is cut there, so that 32 bits number its symbols
 
-uint64_t pair_key(uint32_t left, uint32_t right) { return static_cast<uint64_t>(left) << 32 | right; }
-
-uint64_t mix(uint64_t key) {
-  key *= 0x9E3779B97F4A7C15u;
+uint64_t hash_pair(uint32_t left, uint32_t right) {
+  const uint64_t key = (static_cast<uint64_t>(left) << 32 | right) * 0x9E3779B97F4A7C15u;
   return key ^ (key >> 32);
 }
 
@@ -75,38 +73,53 @@ uint32_t BpeEncoder::symbol(std::string_view text) {
 }
 
 void BpeEncoder::add_merges(std::span<const std::string_view> merges) {
+  // Looking the parts up one by one would wait for memory 100,000 times: that is most of the start-up time.
+  std::vector<std::string_view> parts;
+  parts.reserve(merges.size() * 2);
+  for (const std::string_view merge : merges) {
+    const size_t space = merge.empty() ? std::string_view::npos : merge.find(' ', 1);
+    const bool splits = space != std::string_view::npos;
+    parts.push_back(splits ? merge.substr(0, space) : std::string_view());
+    parts.push_back(splits ? merge.substr(space + 1) : std::string_view());
+  }
+  std::vector<uint32_t> found(parts.size());
+  vocabulary_->texts().find_all(parts, found);
+
   merges_.reserve(merges.size());
   pairs_.resize(std::bit_ceil(std::max<size_t>(2, merges.size() * 2)));
   std::string joined;
   uint32_t guess = 0;  // vocabularies mostly list the merges' results in the merges' order
-  for (const std::string_view merge : merges) {
-    const size_t space = merge.find(' ', 1);
-    if (merge.empty() || space == std::string_view::npos) {
+  for (size_t i = 0; i < merges.size(); ++i) {
+    const std::string_view left_text = parts[2 * i], right_text = parts[2 * i + 1];
+    if (left_text.empty()) {
       merges_.push_back({kGone, kGone, kGone});  // keeps its rank, matches nothing
       continue;
     }
-    const std::string_view left = merge.substr(0, space), right = merge.substr(space + 1);
-    joined.assign(left).append(right);
+    const uint32_t left = found[2 * i] != StringTable::kNone ? found[2 * i] : symbol(left_text);
+    const uint32_t right = found[2 * i + 1] != StringTable::kNone ? found[2 * i + 1] : symbol(right_text);
+    joined.assign(left_text).append(right_text);
     const bool guessed =
         guess < vocabulary_->size() && vocabulary_->text(static_cast<TokenId>(guess)) == joined;
     const uint32_t result = guessed ? guess : symbol(joined);
     guess = result + 1;
-    merges_.push_back({symbol(left), symbol(right), result});
-    PairSlot& slot = pairs_[pair_slot(pair_key(merges_.back().left, merges_.back().right))];
-    if (slot.rank_plus_1 != 0) continue;  // the first of equal merges counts
-    slot = {pair_key(merges_.back().left, merges_.back().right), static_cast<uint32_t>(merges_.size())};
+    merges_.push_back({left, right, result});
+    uint32_t& slot = pairs_[pair_slot(left, right)];
+    if (slot == 0) slot = static_cast<uint32_t>(merges_.size());  // the first of equal merges counts
   }
 }
 
-size_t BpeEncoder::pair_slot(uint64_t key) const {
+size_t BpeEncoder::pair_slot(uint32_t left, uint32_t right) const {
   const size_t mask = pairs_.size() - 1;
-  size_t at = mix(key) & mask;
-  while (pairs_[at].rank_plus_1 != 0 && pairs_[at].key != key) at = (at + 1) & mask;
+  size_t at = hash_pair(left, right) & mask;
+  while (pairs_[at] != 0 &&
+         (merges_[pairs_[at] - 1].left != left || merges_[pairs_[at] - 1].right != right)) {
+    at = (at + 1) & mask;
+  }
   return at;
 }
 
 uint32_t BpeEncoder::find_rank(uint32_t left, uint32_t right) const {
-  return pairs_[pair_slot(pair_key(left, right))].rank_plus_1 - 1;  // a free slot gives kNoRank
+  return pairs_[pair_slot(left, right)] - 1;  // a free slot gives kNoRank
 }
 
 void BpeEncoder::encode(std::string_view text, bool no_control, std::vector<TokenId>& ids,

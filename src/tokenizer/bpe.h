@@ -27,10 +27,6 @@ class BpeEncoder {
   struct Merge {
     uint32_t left, right, result;
   };
-  struct PairSlot {
-    uint64_t key = 0;          // left << 32 | right
-    uint32_t rank_plus_1 = 0;  // 0: free
-  };
   struct Scratch;
 
   explicit BpeEncoder(const Vocabulary& vocabulary, PreTokenizerInfo pre)
@@ -38,7 +34,7 @@ class BpeEncoder {
   void add_byte_symbols();
   void add_merges(std::span<const std::string_view> merges);
   uint32_t symbol(std::string_view text);
-  size_t pair_slot(uint64_t key) const;
+  size_t pair_slot(uint32_t left, uint32_t right) const;
   uint32_t find_rank(uint32_t left, uint32_t right) const;
 
   bool encode_whole(std::string_view word, bool no_control, Scratch& scratch,
@@ -52,7 +48,7 @@ class BpeEncoder {
   std::array<uint32_t, 256> byte_symbols_{};
   std::array<TokenId, 256> raw_byte_tokens_{};  // tokens whose text is that one byte, -1 where there is none
   std::vector<Merge> merges_;                   // by rank
-  std::vector<PairSlot> pairs_;                 // a power of two, at most half full
+  std::vector<uint32_t> pairs_;  // rank + 1 by hash of the pair, 0: free; a power of two, at most half full
 };
 
 }  // namespace pixellm

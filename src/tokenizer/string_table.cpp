@@ -1,6 +1,7 @@
 #include "tokenizer/string_table.h"
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <cstring>
 
@@ -52,6 +53,35 @@ std::optional<uint32_t> StringTable::find(std::string_view text) const {
   if (slots_.empty()) return std::nullopt;
   const Slot& slot = slots_[probe(text, hash_of(text))];
   return slot.index_plus_1 != 0 ? std::optional(slot.index_plus_1 - 1) : std::nullopt;
+}
+
+void StringTable::find_all(std::span<const std::string_view> texts, std::span<uint32_t> found) const {
+  constexpr size_t kBlock =
+      32;  // lookups under way at once: each step waits for one cache line, for all together
+  std::array<uint32_t, kBlock> hashes;
+  const size_t mask = slots_.size() - 1;
+  for (size_t begin = 0; begin < texts.size(); begin += kBlock) {
+    const size_t n = std::min(kBlock, texts.size() - begin);
+    if (slots_.empty()) {
+      std::fill_n(found.begin() + static_cast<ptrdiff_t>(begin), n, kNone);
+      continue;
+    }
+    for (size_t i = 0; i < n; ++i) {
+      hashes[i] = hash_of(texts[begin + i]);
+      __builtin_prefetch(&slots_[hashes[i] & mask]);
+    }
+    for (size_t i = 0; i < n; ++i) {
+      const uint32_t likely = slots_[hashes[i] & mask].index_plus_1;
+      __builtin_prefetch(ends_.data() + likely - (likely != 0));
+    }
+    for (size_t i = 0; i < n; ++i) {
+      const uint32_t likely = slots_[hashes[i] & mask].index_plus_1;
+      if (likely >= 2) __builtin_prefetch(bytes_.data() + ends_[likely - 2]);
+    }
+    for (size_t i = 0; i < n; ++i) {
+      found[begin + i] = slots_[probe(texts[begin + i], hashes[i])].index_plus_1 - 1;
+    }
+  }
 }
 
 // The slot that holds `text`, or the free one where it would go.
