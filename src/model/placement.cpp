@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <numeric>
+#include <tuple>
 
 #include "model/format.h"
 
@@ -91,16 +92,16 @@ TensorRole classify_tensor(std::string_view name) {
 }
 
 std::vector<size_t> order_tensors(std::span<TensorInfo> tensors) {
-  std::vector<std::pair<uint32_t, uint32_t>> keys(tensors.size());
+  std::vector<std::tuple<uint32_t, uint32_t, size_t>> keys(tensors.size());
   for (size_t i = 0; i < tensors.size(); i++) {
     const TensorRole role = classify_tensor(tensors[i].name);
     tensors[i].layer = role.layer;
     tensors[i].layer_type = role.layer_type;
-    keys[i] = {role.band, role.rank};
+    keys[i] = {role.band, role.rank, i};
   }
   std::vector<size_t> order(tensors.size());
   std::iota(order.begin(), order.end(), size_t{0});
-  std::ranges::stable_sort(order, {}, [&](size_t i) { return keys[i]; });
+  std::ranges::sort(order, {}, [&](size_t i) { return keys[i]; });
   return order;
 }
 
