@@ -116,6 +116,12 @@ class TwoReaders(unittest.TestCase):
         self.assertEqual(model.metadata["tokenizer.ggml.tokens"], ["<s>", "a", "\u00e9"])
         self.assertEqual((model.header["architecture"], model.header["vocab_size"]), (2, 3))
 
+    def test_fixture(self):
+        spec = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "spec", "fixtures")
+        model = pxi_reader.Model(os.path.join(spec, "pxi-llm-2.0.png"))
+        self.assertEqual(model.wrong_hashes(), [])
+        self.assertEqual([t.name for t in model.tensors], ["blk.0.attn_q.weight", "blk.0.attn_norm.weight"])
+
     def test_damage_is_found(self):
         _, samples = pxi_reader.read_picture(self.path("every-type.png"))
         model = pxi_reader.Model(self.path("every-type.png"))

@@ -49,11 +49,13 @@ Result<void> write_models(const std::string& folder) {
   return {};
 }
 
+Result<void> write_fixtures(const std::string& folder) {
+  PIXELLM_CHECK(TestModel::smallest().write(folder + "/pxi-llm-2.0.png", 768));
+  return write_file(folder + "/pxi-llm-1.0.pxif", wrap_in_pxif(version1_payload({}), 3 * kVersion1Width));
+}
+
 Result<void> write_seeds(const std::string& folder) {
-  TestModel small;
-  small.add("blk.0.attn_q.weight", TensorType::kQ4_0, {64, 32})
-      .add("blk.0.attn_norm.weight", TensorType::kF32, {64});
-  small.source.residues = {{4000, {1, 2, 3}}};
+  const TestModel small = TestModel::smallest();
   PIXELLM_CHECK(write_file(folder + "/small.bin", small.payload(768)));
   TestModel mixed;
   mixed.add("token_embd.weight", TensorType::kQ8_0, {32, 17}).add("cube", TensorType::kQ5_1, {32, 2, 3});
@@ -71,9 +73,15 @@ Result<void> write_seeds(const std::string& folder) {
 }  // namespace pixellm
 
 int main(int argc, char** argv) {
-  const bool seeds = argc == 3 && std::string_view(argv[1]) == "--seeds";
-  if (argc != 2 && !seeds) return std::fputs("usage: make_test_models [--seeds] FOLDER\n", stderr), 2;
-  const auto done = seeds ? pixellm::write_seeds(argv[2]) : pixellm::write_models(argv[1]);
-  if (!done) return std::fprintf(stderr, "make_test_models: %s\n", done.error().message.c_str()), 1;
-  return 0;
+  const std::string_view what = argc == 3 ? argv[1] : "";
+  if (argc != 2 && what != "--seeds" && what != "--fixtures") {
+    std::fputs("usage: make_test_models [--seeds|--fixtures] FOLDER\n", stderr);
+    return 2;
+  }
+  const std::string folder = argv[argc - 1];
+  const auto done = what == "--seeds"      ? pixellm::write_seeds(folder)
+                    : what == "--fixtures" ? pixellm::write_fixtures(folder)
+                                           : pixellm::write_models(folder);
+  if (!done) std::fprintf(stderr, "make_test_models: %s\n", done.error().message.c_str());
+  return done ? 0 : 1;
 }

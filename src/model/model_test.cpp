@@ -111,6 +111,35 @@ TEST_P(WrittenModel, NewestFileIsTheSameFile) {
   EXPECT_EQ(*read_file(folder_.path("again.png"), 1 << 30), *read_file(folder_.path("m.png"), 1 << 30));
 }
 
+// ---- golden files
+
+std::string fixture(const std::string& name) {
+  return std::string(PIXELLM_SOURCE_DIR) + "/spec/fixtures/" + name;
+}
+
+TEST(Fixtures, Version2IsWhatTheWriterWrites) {
+  const TestFolder folder;
+  ASSERT_TRUE(TestModel::smallest().write(folder.path("m.png"), 768));
+  EXPECT_EQ(*read_file(folder.path("m.png"), 1 << 20), *read_file(fixture("pxi-llm-2.0.png"), 1 << 20));
+}
+
+TEST(Fixtures, Version2) {
+  ThreadPool pool(1);
+  const auto model = Model::open(fixture("pxi-llm-2.0.png"), VerifyLevel::kSha256, pool);
+  ASSERT_TRUE(model) << model.error().message;
+  const TestModel wanted = TestModel::smallest();
+  ASSERT_EQ(model->tensors().size(), 2u);
+  for (size_t i = 0; i < 2; i++) EXPECT_EQ(source_bytes(*model, model->tensors()[i]), wanted.data[i]);
+  EXPECT_EQ(model->header().first_weight_row, 2u);
+}
+
+TEST(Fixtures, Version1) {
+  ThreadPool pool(1);
+  const auto model = Model::open(fixture("pxi-llm-1.0.pxif"), VerifyLevel::kSha256, pool);
+  ASSERT_TRUE(model) << model.error().message;
+  EXPECT_EQ(model->tensors()[1].name, "layer.1.ffn");
+}
+
 // ---- damage
 
 class Damage : public ::testing::Test {

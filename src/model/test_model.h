@@ -93,6 +93,15 @@ class TestModel {
     return m;
   }
 
+  // The model of spec/fixtures/pxi-llm-2.0.png and of the spec's hexdump.
+  static TestModel smallest() {
+    TestModel m;
+    m.add("blk.0.attn_q.weight", TensorType::kQ4_0, {64, 32})
+        .add("blk.0.attn_norm.weight", TensorType::kF32, {64});
+    m.source.residues = {{4000, {1, 2, 3}}};
+    return m;
+  }
+
   Result<ModelPlan> plan(std::optional<uint64_t> row_bytes = {}) const {
     return plan_model(tensors, pairs.parse(), source, row_bytes);
   }
