@@ -1,7 +1,6 @@
 #include "tokenizer/chat_template.h"
 
 #include <fmt/core.h>
-#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <array>
@@ -12,6 +11,12 @@ namespace pixellm {
 namespace {
 
 constexpr std::array<std::string_view, 5> kNames = {"chatml", "llama3", "gemma", "qwen", "mistral"};
+
+std::string all_names() {
+  std::string names;
+  for (const std::string_view name : kNames) names += (names.empty() ? "" : ", ") + std::string(name);
+  return names;
+}
 
 // What Jinja's trim filter takes off, as UTF-8.
 constexpr std::array<std::string_view, 29> kSpaces = {" ",
@@ -180,8 +185,7 @@ Result<ChatTemplate> ChatTemplate::detect(std::string_view jinja) {
   auto layout = recognise_layout(jinja);
   if (!layout) {
     return fail(ErrorCode::kUnsupported,
-                fmt::format("chat: the model's template is of no known family; name one of {}",
-                            fmt::join(kNames, ", ")));
+                fmt::format("chat: the model's template is of no known family; name one of {}", all_names()));
   }
   return ChatTemplate(std::make_shared<const ChatLayout>(std::move(*layout)));
 }
@@ -190,7 +194,7 @@ Result<ChatTemplate> ChatTemplate::from_name(std::string_view name) {
   const auto found = std::find(kNames.begin(), kNames.end(), name);
   if (found == kNames.end()) {
     return fail(ErrorCode::kNotFound,
-                fmt::format("chat: no template \"{}\"; there are {}", name, fmt::join(kNames, ", ")));
+                fmt::format("chat: no template \"{}\"; there are {}", name, all_names()));
   }
   const auto family = static_cast<ChatFamily>(found - kNames.begin());
   return ChatTemplate(std::make_shared<const ChatLayout>(published_layout(family)));
