@@ -2,6 +2,7 @@
 // Spec: spec/cells.md.
 #pragma once
 #include <array>
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string_view>
@@ -44,7 +45,11 @@ constexpr int type_index(TensorType type) {
     if (kTypes[i].type == type) return i;
   return -1;
 }
-constexpr const TypeTraits& traits(TensorType type) { return kTypes[type_index(type)]; }
+constexpr const TypeTraits& traits(TensorType type) {
+  const int index = type_index(type);
+  if (index < 0) __builtin_unreachable();   // every enumerator stands in the table
+  return kTypes[static_cast<size_t>(index)];
+}
 
 // nullopt for an id or name that this project does not store.
 constexpr std::optional<TensorType> type_from_id(uint32_t gguf_id) {
