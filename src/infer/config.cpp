@@ -331,6 +331,7 @@ Result<TokenizerSpec> read_tokenizer_spec(const Metadata& metadata) {
   if (!model) return fail(ErrorCode::kNotFound, "tokenizer: the metadata has no tokenizer.ggml.model");
   spec.model = *model;
   spec.pre = metadata.string("tokenizer.ggml.pre").value_or("");
+  spec.model_name = metadata.string("general.name").value_or("");
   PIXELLM_CHECK(read_token_lists(metadata, spec));
 
   spec.bos = PIXELLM_TRY(read_token_id(metadata, "tokenizer.ggml.bos_token_id"));
@@ -338,8 +339,11 @@ Result<TokenizerSpec> read_tokenizer_spec(const Metadata& metadata) {
   spec.eot = PIXELLM_TRY(read_token_id(metadata, "tokenizer.ggml.eot_token_id"));
   spec.unknown = PIXELLM_TRY(read_token_id(metadata, "tokenizer.ggml.unknown_token_id"));
   spec.padding = PIXELLM_TRY(read_token_id(metadata, "tokenizer.ggml.padding_token_id"));
-  const std::optional<TokenId> eom = PIXELLM_TRY(read_token_id(metadata, "tokenizer.ggml.eom_token_id"));
-  if (eom) spec.end_of_generation.push_back(*eom);
+  for (const char* key : {"tokenizer.ggml.eom_token_id", "tokenizer.ggml.fim_pad_token_id",
+                          "tokenizer.ggml.fim_rep_token_id", "tokenizer.ggml.fim_sep_token_id"}) {
+    const std::optional<TokenId> id = PIXELLM_TRY(read_token_id(metadata, key));
+    if (id) spec.end_of_generation.push_back(*id);
+  }
 
   spec.add_bos = PIXELLM_TRY(read_flag(metadata, "tokenizer.ggml.add_bos_token"));
   spec.add_eos = PIXELLM_TRY(read_flag(metadata, "tokenizer.ggml.add_eos_token"));
