@@ -27,23 +27,23 @@ PIXELLM_INLINE I32x16 shift_words_right(I32x16 a, int n) {
   return {(__m256i)((Words)a.lo >> n), (__m256i)((Words)a.hi >> n)};
 }
 PIXELLM_INLINE I32x16 or_masked(I32x16 a, I32x16 b, I32x16 mask) { return bit_or(a, bit_and(b, mask)); }
+// Adds 16 to the bytes of w where `bits` has the one bit of `select`.
+PIXELLM_INLINE __m256i half_16_where(__m256i bits, __m256i select) {
+  return _mm256_and_si256(_mm256_cmpeq_epi8(_mm256_and_si256(bits, select), select), _mm256_set1_epi8(16));
+}
+PIXELLM_INLINE I32x16 add_16_where(I32x16 w, I32x16 bits, I32x16 select) {
+  return bit_or(w, {half_16_where(bits.lo, select.lo), half_16_where(bits.hi, select.hi)});
+}
+// Byte n of each row's dword in all four bytes.
+PIXELLM_INLINE I32x16 copy_byte(I32x16 a, int n) {
+  n *= 0x01010101;
+  const __m256i from =
+      _mm256_broadcastsi128_si256(_mm_set_epi32(0x0c0c0c0c + n, 0x08080808 + n, 0x04040404 + n, n));
+  return {_mm256_shuffle_epi8(a.lo, from), _mm256_shuffle_epi8(a.hi, from)};
+}
 PIXELLM_INLINE void keep_in_registers(I32x16& a) { asm("" : "+x"(a.lo), "+x"(a.hi)); }
 
 #include "kernels/matmul_common-inl.h"
-
-PIXELLM_INLINE __m256i spread_fifth_bits(__m256i bits, __m256i copy, __m256i select) {
-  const __m256i set = _mm256_cmpeq_epi8(_mm256_and_si256(_mm256_shuffle_epi8(bits, copy), select), select);
-  return _mm256_and_si256(set, _mm256_set1_epi8(16));
-}
-// Adds 16 to byte i of a row where bit 4 * j + i of the row's dword of `bits` is set.
-PIXELLM_INLINE I32x16 add_fifth_bits(I32x16 w, I32x16 bits, int j) {
-  const int n = j / 2 * 0x01010101;
-  const __m256i copy =
-      _mm256_broadcastsi128_si256(_mm_set_epi32(0x0c0c0c0c + n, 0x08080808 + n, 0x04040404 + n, n));
-  const __m256i select = _mm256_set1_epi32(static_cast<int>(j % 2 == 0 ? 0x08040201u : 0x80402010u));
-  return {_mm256_or_si256(w.lo, spread_fifth_bits(bits.lo, copy, select)),
-          _mm256_or_si256(w.hi, spread_fifth_bits(bits.hi, copy, select))};
-}
 
 // An integer dot product of 16 rows, offset so that its bits are the float 12582912 + I: exact for |I| <
 // 2^22. `pairs` collects sums of 16 bits until they might overflow.

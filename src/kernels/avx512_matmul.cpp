@@ -24,14 +24,15 @@ PIXELLM_INLINE I32x16 or_masked(I32x16 a, I32x16 b, I32x16 mask) {  // a | (b & 
   return {_mm512_ternarylogic_epi32(a.v, b.v, mask.v, 0xf8)};
 }
 
-// Adds 16 to byte i of a row where bit 4 * j + i of the row's dword of `bits` is set.
-PIXELLM_INLINE I32x16 add_fifth_bits(I32x16 w, I32x16 bits, int j) {
-  const int n = j / 2 * 0x01010101;
-  const __m512i copy =
-      _mm512_broadcast_i32x4(_mm_set_epi32(0x0c0c0c0c + n, 0x08080808 + n, 0x04040404 + n, n));
-  const __m512i select = _mm512_set1_epi32(static_cast<int>(j % 2 == 0 ? 0x08040201u : 0x80402010u));
-  const __mmask64 set = _mm512_test_epi8_mask(_mm512_shuffle_epi8(bits.v, copy), select);
-  return {_mm512_mask_add_epi8(w.v, set, w.v, _mm512_set1_epi8(16))};
+// Adds 16 to the bytes of w where `bits` and `select` have a common bit.
+PIXELLM_INLINE I32x16 add_16_where(I32x16 w, I32x16 bits, I32x16 select) {
+  return {_mm512_mask_add_epi8(w.v, _mm512_test_epi8_mask(bits.v, select.v), w.v, _mm512_set1_epi8(16))};
+}
+// Byte n of each row's dword in all four bytes.
+PIXELLM_INLINE I32x16 copy_byte(I32x16 a, int n) {
+  n *= 0x01010101;
+  const __m128i from = _mm_set_epi32(0x0c0c0c0c + n, 0x08080808 + n, 0x04040404 + n, n);
+  return {_mm512_shuffle_epi8(a.v, _mm512_broadcast_i32x4(from))};
 }
 PIXELLM_INLINE void keep_in_registers(I32x16& a) { asm("" : "+v"(a.v)); }
 

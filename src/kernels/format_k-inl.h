@@ -22,6 +22,7 @@ PIXELLM_INLINE HeadK load_head_k(const uint8_t* c) {
 
 struct FormatQ4_K {
   using Head = HeadK;
+  static constexpr TensorType kType = TensorType::kQ4_K;
   static constexpr int kBlocks = 8, kSteps = 8, kLoop = 2, kSpan = 2, kGulps = 8;
   static constexpr int kOffset = 0, kMaxWeight = 15;
   static constexpr bool kHasMin = true;
@@ -41,6 +42,7 @@ struct FormatQ4_K {
 
 struct FormatQ5_K {
   using Head = HeadK;
+  static constexpr TensorType kType = TensorType::kQ5_K;
   static constexpr int kBlocks = 8, kSteps = 8, kLoop = 2, kSpan = 8, kGulps = 8;
   static constexpr int kOffset = 0, kMaxWeight = 31;
   static constexpr bool kHasMin = true;
@@ -48,18 +50,16 @@ struct FormatQ5_K {
   static PIXELLM_INLINE I32x16 weight(const uint8_t* c, int base, int k, int j) {
     const uint8_t* group = c + 256 + 320 * j;
     const I32x16 v = load_int(group + 64 + 32 * base);
-    const I32x16 fifth =
-        shift_words_left(shift_words_right(load_int(group), base), 4 - k);  // bit base + k to bit 4
-    return or_masked(k == 0 ? low_nibbles(v) : high_nibbles(v), fifth, splat_byte(0x10));
+    return add_16_where(k == 0 ? low_nibbles(v) : high_nibbles(v), load_int(group),
+                        splat_byte(1u << (base + k)));
   }
   static PIXELLM_INLINE void gulp(const uint8_t* c, int, int g, I32x16 (&w)[8]) {
     const uint8_t* group = c + 256 + 320 * g;
-    const I32x16 bits = load_stream(group), mask = splat_byte(0x10);
+    const I32x16 bits = load_stream(group);
     PIXELLM_UNROLL for (int i = 0; i < 4; i++) {
       const I32x16 v = load_stream(group + 64 + 64 * i);
-      const I32x16 even = shift_words(bits, 4 - 2 * i), odd = shift_words(bits, 3 - 2 * i);
-      w[2 * i] = or_masked(low_nibbles(v), even, mask);
-      w[2 * i + 1] = or_masked(high_nibbles(v), odd, mask);
+      w[2 * i] = add_16_where(low_nibbles(v), bits, splat_byte(1u << (2 * i)));
+      w[2 * i + 1] = add_16_where(high_nibbles(v), bits, splat_byte(2u << (2 * i)));
     }
   }
   static PIXELLM_INLINE F32x16 scale(const uint8_t*, const Head& h, int n) { return h.scales[n]; }
@@ -71,6 +71,7 @@ struct FormatQ6_K {
   struct Head {
     F32x16 scales[16];
   };
+  static constexpr TensorType kType = TensorType::kQ6_K;
   static constexpr int kBlocks = 8, kSteps = 4, kLoop = 4, kSpan = 4, kGulps = 8;
   static constexpr int kOffset = 32, kMaxWeight = 63;
   static constexpr bool kHasMin = false;

@@ -5,6 +5,7 @@ struct NoHead {};
 
 struct FormatQ8_0 {
   using Head = NoHead;
+  static constexpr TensorType kType = TensorType::kQ8_0;
   static constexpr int kBlocks = 2, kSteps = 8, kLoop = 1, kSpan = 1, kGulps = 8;
   static constexpr int kOffset = 128, kMaxWeight = 255;
   static constexpr bool kHasMin = false;
@@ -26,6 +27,7 @@ struct FormatQ8_0 {
 template <bool kMin>
 struct FormatQ4 {
   using Head = NoHead;
+  static constexpr TensorType kType = kMin ? TensorType::kQ4_1 : TensorType::kQ4_0;
   static constexpr int kBlocks = 2, kSteps = 8, kLoop = 1, kSpan = 1, kGulps = 4;
   static constexpr int kOffset = kMin ? 0 : 8, kMaxWeight = 15;
   static constexpr bool kHasMin = kMin;
@@ -48,10 +50,17 @@ struct FormatQ4 {
 using FormatQ4_0 = FormatQ4<false>;
 using FormatQ4_1 = FormatQ4<true>;
 
+// Adds 16 to byte i of a row where bit 4 * j + i of the row's dword of `bits` is set.
+PIXELLM_INLINE I32x16 add_fifth_bits(I32x16 w, I32x16 bits, int j) {
+  return add_16_where(w, copy_byte(bits, j / 2),
+                      set1_int(static_cast<int>(j % 2 == 0 ? 0x08040201u : 0x80402010u)));
+}
+
 // Nibbles and a vector of fifth bits: bit n of a row's dword belongs to column n of the block.
 template <bool kMin>
 struct FormatQ5 {
   using Head = NoHead;
+  static constexpr TensorType kType = kMin ? TensorType::kQ5_1 : TensorType::kQ5_0;
   static constexpr int kBlocks = 2, kSteps = 8, kLoop = 1, kSpan = 1, kGulps = 4;
   static constexpr int kOffset = kMin ? 0 : 16, kMaxWeight = 31;
   static constexpr bool kHasMin = kMin;

@@ -82,6 +82,7 @@ PIXELLM_INLINE void multiply_unit(const uint8_t* const (&cell)[R], const typenam
     PIXELLM_UNROLL for (int r = 0; r < R; r++) scale[r] =
         F::scale(cell[r], head[r], (base + k) * kScales<F> + n);
     fold<P, R, G>(sum, scale, x, token, acc);
+    no_loads_across();
   }
 }
 
@@ -93,10 +94,8 @@ PIXELLM_INLINE void multiply_cell(const uint8_t* const (&cell)[R], const typenam
       PIXELLM_UNROLL for (int n = 0; n < kScales<F>; n++) {
         multiply_unit<F, kPanel, R, kTokensAtOnce<F::kMaxWeight, R>>(cell, head, base, k, n, x[base + k],
                                                                      acc);
-        keep_in_memory(acc);
       }
       fold_min<F, kPanel, R>(cell, head, base + k, x[base + k], acc);
-      keep_in_memory(acc);
     }
   }
 }
@@ -134,31 +133,51 @@ PIXELLM_INLINE void multiply_cell(const uint8_t* const (&cell)[1], const typenam
   }
 }
 
-// R row groups from `group` on with every panel.
-template <class F, int R>
-__attribute__((noinline)) void multiply_panels(const CellMatrixView& w, uint64_t group, const Activations& x,
-                                               float* y, uint64_t y_stride) {
-  constexpr uint64_t kChunkCells = kChunkColumns / (F::kBlocks * 32);
-  const uint64_t n_cells = w.cells_along_k();
-  CellWalk walk[R];
-  for (int r = 0; r < R; r++) walk[r] = CellWalk(w, (group + static_cast<uint64_t>(r)) * n_cells);
-  for (uint64_t first = 0; first < n_cells; first += kChunkCells) {
-    const uint64_t n = n_cells - first < kChunkCells ? n_cells - first : kChunkCells;
-    const uint8_t* cells[kChunkCells][R];
-    typename F::Head heads[kChunkCells][R];
-    for (int r = 0; r < R; r++) walk[r].next(n, &cells[0][r], R);
-    for (uint64_t i = 0; i < n; i++)
-      for (int r = 0; r < R; r++) heads[i][r] = F::head(cells[i][r]);
-    for (uint32_t token = 0, panel = 0; token < x.n_tokens; token += kPanel, panel++) {
-      float* out = y + token * y_stride + group * kCellRows;
-      const int n_live = x.n_tokens - token < kPanel ? static_cast<int>(x.n_tokens - token) : kPanel;
-      const ActBlock<kPanel>* blocks = panel_blocks<kPanel>(x, panel) + first * F::kBlocks;
-      F32x16 acc[R][kPanel];
-      load_sums<kPanel, R>(out, y_stride, first == 0 ? 0 : n_live, acc);
-      for (uint64_t i = 0; i < n; i++, blocks += F::kBlocks)
-        multiply_cell<F, R>(cells[i], heads[i], blocks, acc);
-      store_sums<kPanel, R>(acc, out, y_stride, n_live);
+// Fetches part `part` of `parts` of a cell.
+template <class F>
+PIXELLM_INLINE void fetch_part(const uint8_t* cell, uint32_t part, uint32_t parts) {
+  constexpr uint32_t kLines = traits(F::kType).cell_bytes / 64;
+  for (uint32_t line = kLines * part / parts; line < kLines * (part + 1) / parts; line++)
+    __builtin_prefetch(cell + 64 * line);
+}
+
+// Panels [panel_begin, panel_end) with a chunk of R row groups; meanwhile fetches the next chunk.
+template <class F, int R, uint64_t kCells>
+PIXELLM_INLINE void multiply_chunk(const CellChunk<R, kCells>& chunk, const CellChunk<R, kCells>& next,
+                                   const Activations& x, uint32_t panel_begin, uint32_t panel_end, float* y,
+                                   uint64_t y_stride) {
+  typename F::Head heads[kCells][R];
+  for (uint64_t i = 0; i < chunk.n; i++)
+    for (int r = 0; r < R; r++) heads[i][r] = F::head(chunk.cells[i][r]);
+  for (uint32_t panel = panel_begin; panel < panel_end; panel++) {
+    const uint32_t token = panel * kPanel;
+    float* out = y + token * y_stride + chunk.group * kCellRows;
+    const int n_live = x.n_tokens - token < kPanel ? static_cast<int>(x.n_tokens - token) : kPanel;
+    const ActBlock<kPanel>* blocks = panel_blocks<kPanel>(x, panel) + chunk.first * F::kBlocks;
+    F32x16 acc[R][kPanel];
+    load_sums<kPanel, R>(out, y_stride, chunk.first == 0 ? 0 : n_live, acc);
+    for (uint64_t i = 0; i < chunk.n; i++, blocks += F::kBlocks) {
+      if (i < next.n)
+        for (int r = 0; r < R; r++)
+          fetch_part<F>(next.cells[i][r], panel - panel_begin, panel_end - panel_begin);
+      multiply_cell<F, R>(chunk.cells[i], heads[i], blocks, acc);
     }
+    store_sums<kPanel, R>(acc, out, y_stride, n_live);
+  }
+}
+
+// Groups [group_begin, group_end), a multiple of R of them.
+template <class F, int R>
+__attribute__((noinline)) void multiply_panels(const CellMatrixView& w, uint64_t group_begin,
+                                               uint64_t group_end, const Activations& x, uint32_t panel_begin,
+                                               uint32_t panel_end, float* y, uint64_t y_stride) {
+  constexpr uint64_t kCells = kChunkColumns / (F::kBlocks * 32);
+  ChunkWalk<R, kCells> walk(w, group_begin, group_end);
+  CellChunk<R, kCells> chunks[2];
+  walk.next(chunks[0]);
+  for (int i = 0; chunks[i].n != 0; i ^= 1) {
+    walk.next(chunks[i ^ 1]);
+    multiply_chunk<F, R>(chunks[i], chunks[i ^ 1], x, panel_begin, panel_end, y, y_stride);
   }
 }
 
@@ -179,16 +198,24 @@ __attribute__((noinline)) void multiply_single(const CellMatrixView& w, uint64_t
   store(y + group * kCellRows, acc[0][0]);
 }
 
+// The panels that stay in the second-level cache while all row groups go by.
+inline constexpr uint64_t kPanelsBytes = 256 << 10;
+
 template <class F>
 void matmul_quant(const CellMatrixView& w, uint64_t group_begin, uint64_t group_end, const Activations& x,
                   float* y, uint64_t y_stride) {
-  uint64_t group = group_begin;
   if (x.panel == 1) {
-    for (; group < group_end; group++) multiply_single<F>(w, group, x, y);
+    for (uint64_t group = group_begin; group < group_end; group++) multiply_single<F>(w, group, x, y);
     return;
   }
   constexpr int R = kGroupsAtOnce<F::kMaxWeight>;
-  for (; group + R <= group_end; group += R) multiply_panels<F, R>(w, group, x, y, y_stride);
-  if constexpr (R > 1)
-    for (; group < group_end; group++) multiply_panels<F, 1>(w, group, x, y, y_stride);
+  const uint64_t panel_bytes = x.k_padded / 32 * sizeof(ActBlock<kPanel>);
+  const uint32_t at_once =
+      panel_bytes * 4 > kPanelsBytes ? 4 : static_cast<uint32_t>(kPanelsBytes / panel_bytes);
+  for (uint32_t begin = 0; begin < x.n_panels(); begin += at_once) {
+    const uint32_t end = x.n_panels() - begin < at_once ? x.n_panels() : begin + at_once;
+    const uint64_t middle = group_end - (group_end - group_begin) % R;
+    multiply_panels<F, R>(w, group_begin, middle, x, begin, end, y, y_stride);
+    if constexpr (R > 1) multiply_panels<F, 1>(w, middle, group_end, x, begin, end, y, y_stride);
+  }
 }

@@ -49,6 +49,44 @@ class CellWalk {
   const uint8_t* next_row_ = nullptr;  // the next row's first cell
 };
 
+// The cells of R row groups at a time, chunk by chunk along k.
+template <int R, uint64_t kCells>
+struct CellChunk {
+  uint64_t group = 0;  // the first of R
+  uint64_t first = 0;  // cells along k before this chunk
+  uint64_t n = 0;      // cells along k in this chunk; 0: there is none
+  const uint8_t* cells[kCells][R];
+};
+
+template <int R, uint64_t kCells>
+class ChunkWalk {
+ public:
+  // Groups begin..end-1, a multiple of R.
+  ChunkWalk(const CellMatrixView& w, uint64_t begin, uint64_t end)
+      : w_(w), n_cells_(w.cells_along_k()), group_(begin), end_(end) {}
+
+  PIXELLM_INLINE void next(CellChunk<R, kCells>& chunk) {
+    chunk.n = 0;
+    if (group_ >= end_) return;
+    if (first_ == 0)
+      for (uint64_t r = 0; r < R; r++) walk_[r] = CellWalk(w_, (group_ + r) * n_cells_);
+    chunk.group = group_;
+    chunk.first = first_;
+    chunk.n = n_cells_ - first_ < kCells ? n_cells_ - first_ : kCells;
+    for (uint64_t r = 0; r < R; r++) walk_[r].next(chunk.n, &chunk.cells[0][r], R);
+    first_ += chunk.n;
+    if (first_ == n_cells_) {
+      first_ = 0;
+      group_ += R;
+    }
+  }
+
+ private:
+  const CellMatrixView& w_;
+  uint64_t n_cells_, group_, end_, first_ = 0;
+  CellWalk walk_[R];
+};
+
 template <int P>
 PIXELLM_INLINE ActBlock<P>* panel_blocks(const Activations& x, uint32_t panel) {
   return static_cast<ActBlock<P>*>(x.data) + panel * (x.k_padded / 32);

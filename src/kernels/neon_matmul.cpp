@@ -28,23 +28,27 @@ PIXELLM_INLINE I32x16 shift_words_by(I32x16 a, int left) {  // negative: right, 
 PIXELLM_INLINE I32x16 shift_words_left(I32x16 a, int n) { return shift_words_by(a, n); }
 PIXELLM_INLINE I32x16 shift_words_right(I32x16 a, int n) { return shift_words_by(a, -n); }
 PIXELLM_INLINE I32x16 or_masked(I32x16 a, I32x16 b, I32x16 mask) { return bit_or(a, bit_and(b, mask)); }
+// Adds 16 to the bytes of w where `bits` and `select` have a common bit.
+PIXELLM_INLINE I32x16 add_16_where(I32x16 w, I32x16 bits, I32x16 select) {
+  PIXELLM_UNROLL for (int i = 0; i < 4; i++) {
+    const uint8x16_t set = vtstq_u8(vreinterpretq_u8_s32(bits.v[i]), vreinterpretq_u8_s32(select.v[i]));
+    w.v[i] = vorrq_s32(w.v[i], vreinterpretq_s32_u8(vandq_u8(set, vdupq_n_u8(16))));
+  }
+  return w;
+}
+// Byte n of each row's dword in all four bytes.
+PIXELLM_INLINE I32x16 copy_byte(I32x16 a, int n) {
+  static constexpr uint8_t kFirst[16] = {0, 0, 0, 0, 4, 4, 4, 4, 8, 8, 8, 8, 12, 12, 12, 12};
+  const uint8x16_t from = vaddq_u8(vld1q_u8(kFirst), vdupq_n_u8(static_cast<uint8_t>(n)));
+  PIXELLM_UNROLL for (int i = 0; i < 4; i++) a.v[i] =
+      vreinterpretq_s32_u8(vqtbl1q_u8(vreinterpretq_u8_s32(a.v[i]), from));
+  return a;
+}
 PIXELLM_INLINE void keep_in_registers(I32x16& a) {
   asm("" : "+w"(a.v[0]), "+w"(a.v[1]), "+w"(a.v[2]), "+w"(a.v[3]));
 }
 
 #include "kernels/matmul_common-inl.h"
-
-// Adds 16 to byte i of a row where bit 4 * j + i of the row's dword of `bits` is set.
-PIXELLM_INLINE I32x16 add_fifth_bits(I32x16 w, I32x16 bits, int j) {
-  static constexpr uint8_t kFirst[16] = {0, 0, 0, 0, 4, 4, 4, 4, 8, 8, 8, 8, 12, 12, 12, 12};
-  const uint8x16_t copy = vaddq_u8(vld1q_u8(kFirst), vdupq_n_u8(static_cast<uint8_t>(j / 2)));
-  const uint8x16_t select = vreinterpretq_u8_u32(vdupq_n_u32(j % 2 == 0 ? 0x08040201u : 0x80402010u));
-  PIXELLM_UNROLL for (int i = 0; i < 4; i++) {
-    const uint8x16_t set = vtstq_u8(vqtbl1q_u8(vreinterpretq_u8_s32(bits.v[i]), copy), select);
-    w.v[i] = vorrq_s32(w.v[i], vreinterpretq_s32_u8(vandq_u8(set, vdupq_n_u8(16))));
-  }
-  return w;
-}
 
 // An integer dot product of 16 rows, offset so that its bits are the float 12582912 + I: exact for |I| <
 // 2^22.
