@@ -184,8 +184,10 @@ Result<void> check_markers(const ChatLayout& layout, const Tokenizer& tokenizer)
 Result<ChatTemplate> ChatTemplate::detect(std::string_view jinja) {
   auto layout = recognise_layout(jinja);
   if (!layout) {
-    return fail(ErrorCode::kUnsupported,
-                fmt::format("chat: the model's template is of no known family; name one of {}", all_names()));
+    return fail(
+        ErrorCode::kUnsupported,
+        fmt::format("chat: the model's template is of no known family; give one by name, --template NAME: {}",
+                    all_names()));
   }
   return ChatTemplate(std::make_shared<const ChatLayout>(std::move(*layout)));
 }

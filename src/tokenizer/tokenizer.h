@@ -33,14 +33,15 @@ enum class TokenKind : uint8_t {
 // and are copied by create().
 struct TokenizerSpec {
   std::string model;  // "gpt2": byte-level BPE; "llama": SentencePiece style with scores
-  std::string pre;    // "gpt-2", "smollm", "llama-bpe", "qwen2", ... for model gpt2; "default" is gpt-2's
+  std::string pre;    // "gpt-2", "smollm", "llama-bpe", "qwen2", ... for model gpt2; "" is "default"
   std::vector<std::string_view> tokens;
   std::vector<float> scores;             // model llama
   std::vector<uint8_t> kinds;            // TokenKind per token; empty: all normal
   std::vector<std::string_view> merges;  // model gpt2: "left right", best first
   std::optional<TokenId> bos, eos, eot, unknown, padding;
   std::vector<TokenId> end_of_generation;  // further ids that end a generation, when the metadata names them
-  std::optional<bool> add_bos, add_eos, add_space_prefix, remove_extra_whitespaces;
+  std::optional<bool> add_bos, add_space_prefix;
+  std::optional<bool> add_eos, remove_extra_whitespaces;  // known, without effect here, as in llama.cpp
   std::string model_name;  // general.name: llama.cpp takes some token attributes from it
 };
 
@@ -53,21 +54,20 @@ struct TextPart {
 class Tokenizer {
  public:
   // kUnsupported names a model or pre-tokenizer that is not implemented; kCorrupt what contradicts itself (an
-  // id out of range, fewer kinds than tokens, a merge whose parts or result are no tokens is skipped as
-  // llama.cpp does, ...).
+  // id out of range, fewer kinds or scores than tokens, two tokens of one text, a score that is no number);
+  // kTooLarge above 2^24 tokens or merges. A merge that is no pair, or whose result is no token, is no error.
   static Result<Tokenizer> create(const TokenizerSpec& spec);
   Tokenizer(Tokenizer&&) noexcept;
   Tokenizer& operator=(Tokenizer&&) noexcept;
   ~Tokenizer();
 
-  // Ids of any bytes, valid UTF-8 or not. No BOS or EOS is added. `special`: texts of control and
-  // user-defined tokens become those tokens; otherwise control tokens never come out of text (user-defined
-  // ones do, as in llama.cpp). Bytes that the vocabulary cannot express are dropped and, when `dropped` is
-  // given, appended to it.
+  // Ids of any bytes, valid UTF-8 or not: those of llama.cpp. No BOS or EOS is added. `special`: texts of
+  // control tokens become those tokens (texts of user-defined ones always do). Bytes that the vocabulary
+  // cannot express are dropped and, when `dropped` is given, appended to it.
   std::vector<TokenId> encode(std::string_view text, bool special, std::string* dropped = nullptr) const;
 
   // The ids of the parts' joined text, where control tokens are recognised only inside runs of parts marked
-  // special.
+  // special, and come out of nothing else: not even merging builds one.
   std::vector<TokenId> encode_parts(std::span<const TextPart> parts, std::string* dropped = nullptr) const;
 
   // The bytes of one token, as they appear inside a text. Control tokens give nothing unless `special`.
