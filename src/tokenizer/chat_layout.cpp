@@ -1,5 +1,7 @@
 #include "tokenizer/chat_layout.h"
 
+#include <fmt/core.h>
+
 #include <algorithm>
 #include <utility>
 
@@ -172,8 +174,7 @@ std::optional<ChatLayout> recognise_mistral(std::string_view text) {
   constexpr std::string_view kCloses[] = {" [/INST]", "[/INST]"};
   const auto literal = [&](auto& forms, bool opens) {
     for (const std::string_view form : forms) {
-      const std::string whole = "'" + std::string(form) + "'";
-      if (has(text, opens ? whole + "+" : "+" + whole)) return form;
+      if (has(text, opens ? fmt::format("'{}'+", form) : fmt::format("+'{}'", form))) return form;
     }
     return std::string_view();
   };
@@ -185,7 +186,7 @@ std::optional<ChatLayout> recognise_mistral(std::string_view text) {
       has_any(text, "' '+message['content']+eos_token", "' '+message['content']|trim+eos_token");
   ChatLayout layout = mistral(open, close, space ? " " : "");
   layout.assistant.trims = trims;
-  if (has(text, "eos_token+' '")) layout.assistant.close = " ";
+  if (has(text, "eos_token+' '")) layout.assistant.close = std::string(1, ' ');
   if (has(text, "system_message+'\n\n'+message['content']")) {
     if (has(text, "loop.first and system_message")) layout.system_place = SystemPlace::kFirstUser;
     if (has(text, "loop.last and system_message")) layout.system_place = SystemPlace::kLastUser;

@@ -1,5 +1,7 @@
 #include "tokenizer/pretokenize.h"
 
+#include <fmt/core.h>
+
 #include <algorithm>
 #include <array>
 #include <string>
@@ -173,7 +175,7 @@ constexpr Names kNames[] = {
 std::optional<PreTokenizerInfo> find_pre_tokenizer(std::string_view name) {
   if (name.empty()) return kNames[0].info;
   if (name.find(' ') != std::string_view::npos) return std::nullopt;
-  const std::string word = " " + std::string(name) + " ";
+  const std::string word = fmt::format(" {} ", name);
   for (const Names& row : kNames) {
     if (row.names.find(word) != std::string_view::npos) return row.info;
   }
