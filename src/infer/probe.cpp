@@ -7,6 +7,7 @@
 #include <chrono>
 #include <cstring>
 #include <functional>
+#include <vector>
 
 namespace pixellm {
 namespace {
@@ -43,6 +44,12 @@ __attribute__((target("avx512f"))) uint64_t read_avx512(const uint8_t* p, uint64
   return xor_words(p, size);
 }
 #endif
+
+void pause_cpu() {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#endif
+}
 
 auto reader_for(Isa isa) {
 #if defined(__x86_64__)
@@ -103,23 +110,56 @@ double measure_int8_gops(const Kernels& kernels, ThreadPool& pool) {
   return static_cast<double>(operations_per_round.load()) * pool.size() / seconds * 1e-9;
 }
 
+// Two threads, each pinned to a CPU of its own, pass a counter to and fro. The median over groups of round
+// trips: one in which a thread was stopped says nothing about the cache line.
 double measure_ping_ns() {
-  const uint64_t rounds = default_thread_count() > 1 ? 20000 : 200;
+  constexpr uint64_t kStop = ~uint64_t{0}, kGroup = 16, kMaxGroups = 4000;
+  cpu_set_t allowed;
+  CPU_ZERO(&allowed);
+  std::vector<int> cpus;
+  if (::sched_getaffinity(0, sizeof allowed, &allowed) == 0)
+    for (int cpu = 0; cpu < CPU_SETSIZE; cpu++)
+      if (CPU_ISSET(cpu, &allowed)) cpus.push_back(cpu);
+
   alignas(128) std::atomic<uint64_t> line{0};
-  ThreadPool pair(2);
-  const auto hand_over = [&](uint64_t mine) {
-    for (uint64_t i = 0; i < rounds; i++) {
-      for (uint32_t spins = 0; line.load(std::memory_order_acquire) != 2 * i + mine; spins++)
-        if (spins > 10000) ::sched_yield();
-      line.store(2 * i + mine + 1, std::memory_order_release);
+  const auto wait_for = [&line](uint64_t wanted) {  // false when told to stop
+    for (uint32_t spins = 0;; spins++) {
+      const uint64_t found = line.load(std::memory_order_acquire);
+      if (found == wanted || found == kStop) return found == wanted;
+      pause_cpu();
+      if (spins > 10000) ::sched_yield();
     }
   };
-  const auto measure = [&] {
-    line = 0;
-    return time_once(pair, [&](Worker& w) { hand_over(static_cast<uint64_t>(w.index())); });
+  std::vector<double> seconds;
+  const auto lead = [&] {
+    const auto start = Clock::now();
+    for (uint64_t k = 0;
+         seconds.size() < kMaxGroups && Clock::now() - start < std::chrono::milliseconds(200);) {
+      const auto group_start = Clock::now();
+      for (const uint64_t end = k + kGroup; k < end; k++) {
+        line.store(2 * k + 1, std::memory_order_release);
+        wait_for(2 * k + 2);
+      }
+      seconds.push_back(std::chrono::duration<double>(Clock::now() - group_start).count());
+    }
+    line.store(kStop, std::memory_order_release);
   };
-  measure();  // the second time both CPUs are awake
-  return measure() / static_cast<double>(2 * rounds) * 1e9;
+  ThreadPool pair(2);
+  pair.run([&](Worker& w) {
+    if (cpus.size() > 1) {
+      cpu_set_t own;
+      CPU_ZERO(&own);
+      CPU_SET(cpus[static_cast<size_t>(w.index())], &own);
+      ::sched_setaffinity(0, sizeof own, &own);
+    }
+    w.barrier();
+    if (w.index() == 0) return lead();
+    for (uint64_t k = 0; wait_for(2 * k + 1); k++) line.store(2 * k + 2, std::memory_order_release);
+  });
+  if (cpus.size() > 1) ::sched_setaffinity(0, sizeof allowed, &allowed);
+  const auto middle = seconds.begin() + static_cast<ptrdiff_t>(seconds.size() / 2);
+  std::nth_element(seconds.begin(), middle, seconds.end());
+  return *middle / static_cast<double>(2 * kGroup) * 1e9;
 }
 
 }  // namespace pixellm

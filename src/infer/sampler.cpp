@@ -7,6 +7,7 @@
 #include <cmath>
 #include <limits>
 
+#include "infer/exp_weights.h"
 #include "infer/portable_math.h"
 
 namespace pixellm {
@@ -24,11 +25,6 @@ Result<void> check_range(std::string_view name, float value, float low, float hi
     allowed = low == -high ? "finite values" : fmt::format("{} {}", from, low);
   return fail(ErrorCode::kInvalidArgument,
               fmt::format("sampler: {} is {}, allowed {}", name, value, allowed));
-}
-
-// At most 1; score <= best, which is finite.
-double weight_of(float score, double best, double temperature) {
-  return portable_exp((static_cast<double>(score) - best) / temperature);
 }
 
 float score_of(uint64_t key) {
@@ -69,8 +65,9 @@ Result<Sampler> Sampler::create(const SamplerOptions& options, uint32_t vocab_si
   s.state_ = options.seed;
   s.scores_.resize(vocab_size);
   if (options.temperature > 0) {
+    s.scale_ = 1.0 / static_cast<double>(options.temperature);
     s.weights_.resize(vocab_size);
-    s.keys_.resize(vocab_size);
+    s.keys_.reserve(vocab_size);
   }
   if (s.has_penalties()) {
     const uint32_t window = options.penalty_window;
@@ -119,62 +116,97 @@ TokenId Sampler::sample(std::span<const float> logits) {
   if (options_.temperature == 0 || options_.top_k == 1 || vocab_size_ < 2 || !std::isfinite(scores_[best_id]))
     return best_id;
   const double best = scores_[best_id];
-  if (options_.top_k > 0 || options_.top_p < 1) return draw(weigh_ordered(best), true);
-  const double temperature = options_.temperature, least = options_.min_p;
-  for (size_t i = 0; i < scores_.size(); i++) weights_[i] = weight_of(scores_[i], best, temperature);
-  if (least > 0)
-    for (double& w : weights_) w = w >= least ? w : 0;
-  return draw(scores_.size(), false);
-}
-
-// Fills keys_ and weights_ with the kept tokens, best first; returns how many. The whole vocabulary is never
-// sorted unless top-p keeps most of it: the order is found in steps that grow.
-size_t Sampler::weigh_ordered(double best) {
-  const double temperature = options_.temperature;
-  const size_t n = options_.top_k > 0 ? std::min<size_t>(options_.top_k, vocab_size_) : vocab_size_;
-  for (uint32_t i = 0; i < vocab_size_; i++) keys_[i] = rank_key(scores_[i], static_cast<TokenId>(i));
-  size_t sorted = 0;
-  const auto sort_to = [&](size_t end) {
-    const auto from = keys_.begin() + static_cast<ptrdiff_t>(sorted),
-               to = keys_.begin() + static_cast<ptrdiff_t>(end);
-    if (to != keys_.end()) std::nth_element(from, to, keys_.end());
-    std::sort(from, to);
-    for (; sorted < end; sorted++) weights_[sorted] = weight_of(score_of(keys_[sorted]), best, temperature);
-  };
-
-  double total = 0;
   if (options_.top_k > 0) {
-    sort_to(n);
-    for (size_t i = 0; i < n; i++) total += weights_[i];
-  } else {
-    for (size_t i = 0; i < n; i++) weights_[i] = weight_of(scores_[i], best, temperature);
-    for (size_t i = 0; i < n; i++) total += weights_[i];
+    collect_top_k();
+    double total = 0;
+    for (size_t i = 0; i < keys_.size(); i++) total += weights_[i] = weight(score_of(keys_[i]), best);
+    return draw_by_rank(best, total);
   }
-  const double wanted = options_.top_p < 1 ? total * options_.top_p : std::numeric_limits<double>::infinity();
-  double reached = 0;
-  size_t kept = 0;
-  while (kept < n && reached < wanted) {
-    if (kept == sorted) sort_to(std::min(n, std::max<size_t>(256, sorted * 4)));
-    if (kept > 0 && weights_[kept] < options_.min_p) break;
-    reached += weights_[kept++];
-  }
-  return kept;
+  exp_weights(scores_, best, scale_, weights_);
+  if (options_.top_p < 1) return draw_by_rank(best, collect_nucleus());
+  return draw_by_id();
 }
 
-// One of the first n weights; they are those of keys_ when `ordered`, of the ids else.
-TokenId Sampler::draw(size_t n, bool ordered) {
+// The weight of the best token is 1. The same bits as exp_weights.
+double Sampler::weight(float score, double best) const {
+  return portable_exp((static_cast<double>(score) - best) * scale_);
+}
+
+// keys_: the top_k best tokens, in order.
+void Sampler::collect_top_k() {
+  const size_t k = std::min<size_t>(options_.top_k, vocab_size_);
+  keys_.clear();
+  for (uint32_t i = 0; i < k; i++) keys_.push_back(rank_key(scores_[i], static_cast<TokenId>(i)));
+  std::make_heap(keys_.begin(), keys_.end());
+  float worst = score_of(keys_.front());
+  for (uint32_t i = static_cast<uint32_t>(k); i < vocab_size_; i++) {
+    if (!(scores_[i] > worst)) continue;  // an equal one has the larger id
+    std::pop_heap(keys_.begin(), keys_.end());
+    keys_.back() = rank_key(scores_[i], static_cast<TokenId>(i));
+    std::push_heap(keys_.begin(), keys_.end());
+    worst = score_of(keys_.front());
+  }
+  std::sort_heap(keys_.begin(), keys_.end());
+}
+
+// keys_: every token that top-p and min-p may keep, in no order. All tokens lighter than the bound together
+// weigh less than what top-p leaves out. Returns the weight of the whole vocabulary.
+double Sampler::collect_nucleus() {
   double total = 0;
-  for (size_t i = 0; i < n; i++) total += weights_[i];
-  const double mark = uniform() * total;
+  for (const double w : weights_) total += w;
+  const double left_out = total * (1.0 - static_cast<double>(options_.top_p));
+  const double bound = std::max(left_out / vocab_size_, static_cast<double>(options_.min_p));
+  keys_.clear();
+  for (uint32_t i = 0; i < vocab_size_; i++)
+    if (weights_[i] >= bound) keys_.push_back(rank_key(scores_[i], static_cast<TokenId>(i)));
+  return total;
+}
+
+// Cuts keys_ by top-p (of `total`) and min-p, and draws. Only as many keys are sorted as the cut needs, in
+// steps that grow.
+TokenId Sampler::draw_by_rank(double best, double total) {
+  const double wanted = options_.top_p < 1 ? total * static_cast<double>(options_.top_p)
+                                           : std::numeric_limits<double>::infinity();
+  const double least = options_.min_p;
   double reached = 0;
+  size_t kept = 0, sorted = options_.top_k > 0 ? keys_.size() : 0;
+  while (kept < keys_.size() && reached < wanted) {
+    if (kept == sorted) {
+      const auto from = keys_.begin() + static_cast<ptrdiff_t>(sorted);
+      sorted = std::min(keys_.size(), std::max<size_t>(256, sorted * 4));
+      const auto to = keys_.begin() + static_cast<ptrdiff_t>(sorted);
+      if (to != keys_.end()) std::nth_element(from, to, keys_.end());
+      std::sort(from, to);
+    }
+    const double w = weight(score_of(keys_[kept]), best);
+    if (w < least && kept > 0) break;
+    weights_[kept++] = w;
+    reached += w;
+  }
+  const double mark = uniform() * reached;
+  double passed = 0;
   size_t chosen = 0;
-  for (size_t i = 0; i < n; i++) {
+  for (; chosen + 1 < kept; chosen++)
+    if (mark < (passed += weights_[chosen])) break;
+  return rank_key_id(keys_[chosen]);
+}
+
+TokenId Sampler::draw_by_id() {
+  const double least = options_.min_p;
+  double total = 0;
+  for (double& w : weights_) {
+    if (w < least) w = 0;
+    total += w;
+  }
+  const double mark = uniform() * total;
+  double passed = 0;
+  size_t chosen = 0;
+  for (size_t i = 0; i < weights_.size(); i++) {
     if (weights_[i] == 0) continue;
     chosen = i;
-    reached += weights_[i];
-    if (mark < reached) break;
+    if (mark < (passed += weights_[i])) break;
   }
-  return ordered ? rank_key_id(keys_[chosen]) : static_cast<TokenId>(chosen);
+  return static_cast<TokenId>(chosen);
 }
 
 // splitmix64 (Steele, Lea, Flood 2014); the upper 53 bits as a multiple of 2^-53 in [0, 1).
@@ -190,10 +222,10 @@ double log_sum_exp(std::span<const float> logits) {
   const double best = logits.empty() || std::isnan(logits[best_id]) ? kNever : logits[best_id];
   if (!std::isfinite(best)) return best;
   double sum = 0;
-  std::array<double, 256> part;  // exp in a loop of its own vectorises
+  std::array<double, 512> part;
   for (size_t i = 0; i < logits.size(); i += part.size()) {
     const size_t n = std::min(part.size(), logits.size() - i);
-    for (size_t j = 0; j < n; j++) part[j] = portable_exp(static_cast<double>(logits[i + j]) - best);
+    exp_weights(logits.subspan(i, n), best, 1.0, part);
     for (size_t j = 0; j < n; j++) sum += part[j];
   }
   return best + portable_log(sum);

@@ -49,19 +49,23 @@ class Sampler {
  private:
   Sampler() = default;
   bool has_penalties() const;
-  size_t weigh_ordered(double best);
-  TokenId draw(size_t n, bool ordered);
+  void collect_top_k();
+  double collect_nucleus();
+  TokenId draw_by_rank(double best, double total);
+  TokenId draw_by_id();
+  double weight(float score, double best) const;
   double uniform();
 
   SamplerOptions options_;
   uint32_t vocab_size_ = 0;
   uint64_t state_ = 0;
+  double scale_ = 0;                        // 1 / temperature
   std::vector<TokenId> window_, distinct_;  // the last tokens in a ring; every token with a count
   size_t window_next_ = 0;
   std::vector<uint32_t> counts_;  // [vocab_size], with penalties only
   std::vector<float> scores_;     // [vocab_size]
   std::vector<double> weights_;   // [vocab_size], with a temperature only
-  std::vector<uint64_t> keys_;    // [vocab_size], with a temperature only
+  std::vector<uint64_t> keys_;    // rank keys of the tokens that may be drawn; up to vocab_size
 };
 
 // A number that sorts ascending as scores sort descending, equal scores by ascending id. No NaN.

@@ -9,6 +9,7 @@
 #include <map>
 #include <numeric>
 
+#include "infer/exp_weights.h"
 #include "infer/portable_math.h"
 
 namespace pixellm {
@@ -70,6 +71,19 @@ TEST(PortableMath, AgreesWithTheLibrary) {
   }
   for (double x = -1e-3; x < 1e-3; x += 1e-6) EXPECT_NEAR(portable_exp(x), std::exp(x), 3e-16);
   for (double x = 0.5; x < 2.0; x += 1e-4) EXPECT_NEAR(portable_log(x), std::log(x), 2e-16);
+}
+
+TEST(PortableMath, WholeVectorsGiveTheSameBits) {
+  for (const size_t n : {0, 1, 7, 8, 9, 1000}) {
+    auto scores = random_logits(n, n + 1);
+    if (n > 3) scores[1] = -kInf, scores[2] = kNan, scores[3] = -1e30f;
+    std::vector<double> wide(n), plain(n), one(n);
+    exp_weights(scores, 9.5, 0.7, wide);
+    exp_weights_plain(scores, 9.5, 0.7, plain);
+    for (size_t i = 0; i < n; i++) one[i] = portable_exp((double{scores[i]} - 9.5) * 0.7);
+    EXPECT_EQ(wide, one);
+    EXPECT_EQ(plain, one);
+  }
 }
 
 TEST(PortableMath, Ends) {
