@@ -35,9 +35,9 @@ Result<AnyFile> AnyFile::open(const std::string& path) {
 }
 
 Result<void> AnyFile::check(VerifyLevel level, ThreadPool& pool) const {
-  const PlaneDamage damage = PIXELLM_TRY(plane().verify(level, pool));
-  if (damage.empty()) return {};
-  const auto lines = model ? model->describe(damage) : describe_rows(damage);
+  const auto lines = model ? PIXELLM_TRY(model->verify(level, pool))
+                           : describe_rows(PIXELLM_TRY(plane().verify(level, pool)));
+  if (lines.empty()) return {};
   constexpr size_t kShown = 4;
   std::string message = path + ": damaged";
   for (size_t i = 0; i < lines.size() && i < kShown; i++) message += (i == 0 ? ": " : "; ") + lines[i];

@@ -217,11 +217,12 @@ Overhead overhead_of(const Model& model) {
     o.source_bytes += t.source_bytes();
     stored += t.stored_bytes;
   }
-  o.padding_bytes = stored - o.source_bytes;
+  // A version 1 picture need not fill these in as version 2 does.
+  const auto minus = [](uint64_t a, uint64_t b) { return a > b ? a - b : 0; };
+  o.padding_bytes = minus(stored, o.source_bytes);
   o.head_bytes = model.header().first_weight_row * plane.row_bytes();
-  o.leftover_bytes = plane.payload_bytes() - o.head_bytes - stored;
-  o.container_bytes =
-      plane.file_bytes() > plane.payload_bytes() ? plane.file_bytes() - plane.payload_bytes() : 0;
+  o.leftover_bytes = minus(plane.payload_bytes(), o.head_bytes + stored);
+  o.container_bytes = minus(plane.file_bytes(), plane.payload_bytes());
   return o;
 }
 

@@ -44,7 +44,9 @@ void print_metadata(const Metadata& metadata) {
 }
 
 std::string shape_text(const TensorInfo& t) {
-  return fmt::format("{}", fmt::join(t.dims.begin(), t.dims.begin() + t.n_dims, " x "));
+  std::string out = std::to_string(t.dims[0]);
+  for (uint32_t i = 1; i < t.n_dims; i++) out += " x " + std::to_string(t.dims[i]);
+  return out;
 }
 
 uint64_t count_elements(const std::vector<TensorInfo>& tensors) {

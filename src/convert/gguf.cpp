@@ -7,6 +7,7 @@
 #include <numeric>
 #include <string_view>
 
+#include "base/hash.h"
 #include "model/text.h"
 
 namespace pixellm {
@@ -30,8 +31,8 @@ constexpr std::array<uint8_t, 13> kValueBytes = {1, 1, 2, 2, 4, 4, 4, 1, 0, 0, 8
 constexpr auto kStringType = static_cast<uint32_t>(MetadataType::kString);
 constexpr auto kArrayType = static_cast<uint32_t>(MetadataType::kArray);
 
-std::unexpected<Error> corrupt(std::string message) {
-  return fail(ErrorCode::kCorrupt, "gguf: " + std::move(message));
+std::unexpected<Error> corrupt(std::string_view message) {
+  return fail(ErrorCode::kCorrupt, fmt::format("gguf: {}", message));
 }
 
 // Reads a source from front to back through one buffer. `what` names the field for the error at the file's
@@ -140,8 +141,8 @@ Result<void> check_shape(const TensorInfo& t) {
     const auto product = checked_mul(elements, t.dims[i]);
     // Four bytes an element is the most, so this keeps the bytes inside 63 bits as well.
     if (!product || *product > uint64_t{1} << 60)
-      return corrupt(fmt::format("tensor {}: {} is more than 2^60 elements", quoted(t.name),
-                                 fmt::join(t.dims.begin(), t.dims.begin() + t.n_dims, " x ")));
+      return corrupt(
+          fmt::format("tensor {}: its dimensions multiply to more than 2^60 elements", quoted(t.name)));
     elements = *product;
   }
   const TypeTraits& type = traits(t.type);
@@ -212,7 +213,7 @@ Result<void> check_magic_and_version(const ByteSource& source, Cursor& cursor, u
   const Bytes magic = PIXELLM_TRY(cursor.take(std::min<uint64_t>(4, source.size()), "the magic"));
   if (!looks_like_gguf(magic))
     return fail(ErrorCode::kCorrupt,
-                fmt::format("is not a GGUF file (begins with {:02x})", fmt::join(magic, " ")));
+                fmt::format("is not a GGUF file (begins with {} in hexadecimal)", to_hex(magic)));
   version = PIXELLM_TRY(cursor.integer<uint32_t>("the version"));
   if (version != 0 && (version & 0xffff) == 0)
     return fail(ErrorCode::kUnsupported,

@@ -67,7 +67,8 @@ class GgufBuilder {
     uint32_t type;
     std::vector<uint64_t> dims;
     uint64_t bytes;
-    std::optional<uint64_t> offset;  // instead of the next free one
+    std::optional<uint64_t> offset;      // instead of the next free one
+    std::vector<uint8_t> contents = {};  // instead of random bytes
   };
   std::vector<Tensor> tensors;
 
@@ -76,8 +77,12 @@ class GgufBuilder {
     const auto& t = traits(type);
     uint64_t elements = 1;
     for (const uint64_t d : dims) elements *= d;
-    tensors.push_back({std::move(name), static_cast<uint32_t>(type), std::move(dims),
-                       elements / t.block_elements * t.block_bytes, offset});
+    tensors.push_back({std::move(name),
+                       static_cast<uint32_t>(type),
+                       std::move(dims),
+                       elements / t.block_elements * t.block_bytes,
+                       offset,
+                       {}});
     return *this;
   }
 
@@ -146,7 +151,9 @@ class GgufBuilder {
     for (size_t i = 0; i < tensors.size(); i++) {
       const uint64_t begin = data + offsets[i], end = begin + tensors[i].bytes;
       if (out.size() < end) out.resize(end, padding);
-      for (uint64_t p = begin; p < end; p++) out[p] = static_cast<uint8_t>(random());
+      const auto& contents = tensors[i].contents;
+      for (uint64_t p = begin; p < end; p++)
+        out[p] = p - begin < contents.size() ? contents[p - begin] : static_cast<uint8_t>(random());
     }
     if (pad_end) out.resize(round_up(out.size(), std::max(alignment, 1u)), padding);
     out.insert(out.end(), trailing.begin(), trailing.end());

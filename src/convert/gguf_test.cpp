@@ -53,7 +53,7 @@ TEST(Gguf, ReadsStructure) {
 TEST(Gguf, RefusesWhatIsNotGguf) {
   expect_error({}, ErrorCode::kCorrupt, HasSubstr("empty"));
   expect_error({'P', 'K', 3, 4, 0, 0, 0, 0}, ErrorCode::kCorrupt,
-               HasSubstr("is not a GGUF file (begins with 50 4b 03 04)"));
+               HasSubstr("is not a GGUF file (begins with 504b0304 in hexadecimal)"));
   expect_error({'G', 'G'}, ErrorCode::kCorrupt, HasSubstr("is not a GGUF file"));
 }
 
