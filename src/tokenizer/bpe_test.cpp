@@ -79,7 +79,7 @@ TEST(Bpe, LongRuns) {
   for (const char* pre : {"gpt-2", "smollm", "llama-bpe", "qwen2", "default"}) {
     const Tokenizer tokenizer = TestVocabulary::byte_level(pre).tokenizer();
     for (const char c : {'a', ' ', '\n', '1', '\'', '!', '\xFF'}) {
-      const std::string text(300000, c);
+      const std::string text(100000, c);
       const Ids ids = tokenizer.encode(text, true);
       EXPECT_GE(ids.size(), text.size() / 4);
       if (c != '\xFF') {
