@@ -19,8 +19,9 @@ PIXELLM_INLINE I32x16 load_stream(const uint8_t* p) {
   keep_in_registers(v);
   return v;
 }
-// The compiler takes no load from below this line to above it, and repeats below what it has loaded above: without it, it
-// fills the registers with the next block's operands and spills the sums.
+
+// The compiler takes no load from below this line to above it, and repeats below what it has loaded above:
+// without it, it fills the registers with the next block's operands and spills the sums.
 PIXELLM_INLINE void no_loads_across() { asm volatile("" ::: "memory"); }
 
 // Shifts of 32-bit words: the bytes' bits cross into their neighbours, callers mask. `n` > 0 is to the left.

@@ -5,13 +5,10 @@
 // A format F cuts its cell's columns into blocks of 32, eight vectors j of 16 rows by four columns each.
 // Weights are unsigned bytes (signed for Q8_0 where the ISA multiplies signed bytes). Several blocks may
 // share vectors of the cell: the k-th block of a span that begins at block `base` is spoken of as (base, k).
-//   weight(cell, base, k, j)     one vector; base is a multiple of kLoop
-//   gulp(cell, base, g, w)       the weights in the next bytes of the cell, every byte loaded once: w[i] is
-//   vector
-//                                g + kGulps * (i / kSpan) of block (base, i % kSpan); base is a multiple of
-//                                kSpan
-//   Head, scale, min             what a row's scales become; a block has 8 / kSteps scales of kSteps vectors
-//   each
+//   weight(cell, base, k, j)  one vector; base is a multiple of kLoop.
+//   gulp(cell, base, g, w)    the weights of the next bytes, each loaded once; base is a multiple of kSpan.
+//                             w[i]: vector g + kGulps * (i / kSpan) of block (base, i % kSpan).
+//   Head, scale, min          what becomes of the rows' scales; a block has 8 / kSteps of them.
 
 // Columns that a panel goes through before the next panel comes: the rows at work stay in the first-level
 // cache. The accumulators wait in y meanwhile, so the chain of each output is not broken.
