@@ -23,14 +23,12 @@ def distance(x, truth):
     return np.sqrt((d * d).mean(axis=1) / (truth.astype(np.float64) ** 2).mean(axis=1))
 
 
-def prompts(oracle, count, tokens, real):
-    if not real:
-        rng = np.random.default_rng(7)
-        return [rng.integers(3, 20000, tokens).tolist() for _ in range(count)]
-    text = b"\n".join(p.read_bytes() for p in sorted(pathlib.Path("/usr/share/common-licenses").glob("*")) if p.is_file())
-    ids = oracle.tokenize(text[:400000])
-    step = (len(ids) - tokens) // count
-    return [ids[i * step:i * step + tokens] for i in range(count)]
+def texts(count, size):
+    """`count` stretches of about `size` bytes of English text that every Debian has."""
+    folder = pathlib.Path("/usr/share/common-licenses")
+    data = b"\n".join(p.read_bytes() for p in sorted(folder.glob("*")) if p.is_file() and not p.is_symlink())
+    step = (len(data) - size) // count
+    return [data[i * step:i * step + size].decode("ascii", "ignore").encode() for i in range(count)]
 
 
 def main():
@@ -57,8 +55,8 @@ def main():
         ours("import", path, "-o", picture)
         dequantize(path, exact)
         peer = Llama(path)
-        sets = prompts(peer, a.prompts, a.tokens, not path.stem.startswith("tiny"))
-        truth_oracle = Llama(exact, True, max(64, a.tokens))
+        sets = [peer.tokenize(t)[:a.tokens] for t in texts(a.prompts, 8 * a.tokens)]
+        truth_oracle = Llama(exact, True, 512)
         d_peer, d_ours, top_peer, top_ours = [], [], [], []
         for ids in sets:
             truth, theirs = truth_oracle.logits(ids), peer.logits(ids)
@@ -71,13 +69,13 @@ def main():
         del truth_oracle
         exact.unlink()
         gap = 0.0
-        for ids in sets[:6]:
-            head, cur = ids[:16], list(ids[:16])
-            for _ in range(a.greedy):   # one call a token keeps to the public command; --ids carries the whole sequence
-                ours("logits", picture, "--ids", ",".join(map(str, cur)), "--out", a.work / "l.npy")
-                cur.append(int(np.load(a.work / "l.npy", mmap_mode="r")[-1].argmax()))
-            x = peer.logits(cur)[len(head) - 1:-1]
-            gap = max(gap, float((x.max(1) - x[np.arange(len(x)), cur[len(head):]]).max()))
+        for text in texts(6, 100):
+            (a.work / "prompt.txt").write_bytes(text)
+            out = json.loads(ours("run", picture, "-f", a.work / "prompt.txt", "-n", a.greedy, "--temp", 0, "--json"))
+            ids, generated = out["prompt_ids"] + out["ids"], len(out["ids"])
+            x = peer.logits(ids)[-generated - 1:-1] if generated else peer.logits(ids)[:0]
+            if generated:
+                gap = max(gap, float((x.max(1) - x[np.arange(generated), ids[-generated:]]).max()))
         ppl = "-"
         if a.ppl:
             mine = json.loads(ours("eval", picture, a.ppl, "--context", 512, "--json"))["perplexity"]
