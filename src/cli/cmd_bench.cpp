@@ -133,14 +133,12 @@ int cmd_bench(int argc, char** argv) {
   app.add_flag("--signature", flags.signature,
                "print the hash of a tiny model's tokens and logits on scalar kernels");
   app.footer(
-      "A line for each repeat: prompt (pp) and generation (tg) speed in tokens a second; bandwidth of "
-      "reading the\n"
-      "model's pixels with the same threads; int8 operations a second of the same kernels' instructions; "
-      "time of\n"
-      "handing a cache line from one CPU to another. bytes_per_token: weight bytes that generating a token "
-      "reads.\n"
-      "--json: {threads, pp512, tg128, read_gb_s, int8_gops, bytes_per_token, ping_ns, kernels}; the keys "
-      "carry -p, -n.\n\n"
+      "A line for each repeat: prompt (pp) and generation (tg) speed in tokens a second; bandwidth\n"
+      "of reading the model's pixels with the same threads; int8 operations a second of the same\n"
+      "kernels' instructions; time of handing a cache line from one CPU to another.\n"
+      "bytes_per_token: weight bytes that generating a token reads.\n"
+      "--json: {threads, pp512, tg128, read_gb_s, int8_gops, bytes_per_token, ping_ns, kernels};\n"
+      "the keys carry -p and -n.\n\n"
       "Example:\n  pixellm bench model.png -t 1,2 -r 3");
   if (auto status = parse(app, argc, argv)) return *status;
   if (flags.signature) return print_signature();

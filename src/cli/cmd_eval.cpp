@@ -72,18 +72,14 @@ int cmd_eval(int argc, char** argv) {
   app.add_flag("--json", flags.json, "print one JSON object");
   flags.common.add_to(app);
   app.footer(
-      "The text's tokens, without a start token, are cut into windows of C = --context; every whole window "
-      "that at\n"
-      "least one token follows counts. Of each the tokens at positions C/2+1 .. C-1 are scored, given all "
-      "before\n"
-      "them in the window, as llama.cpp's tool does. With --stride S below C windows overlap, and the last "
-      "S\n"
-      "tokens of each are scored: every token once, with at least C-S before it.\n"
-      "--json: {tokens, nll, perplexity, bits_per_byte, bytes, context, sha256 (, stride)}: tokens that were "
-      "scored\n"
-      "and the bytes of their text, nll in nats a token, bits_per_byte = tokens * nll / ln 2 / bytes, "
-      "SHA-256 of the\n"
-      "whole file.\n\n"
+      "The text's tokens, without a start token, are cut into windows of C = --context; every whole\n"
+      "window that at least one token follows counts. Of each the tokens at positions C/2+1 .. C-1\n"
+      "are scored, given all before them in the window, as llama.cpp's tool does. With --stride S\n"
+      "below C windows overlap, and the last S tokens of each are scored: every token once, with at\n"
+      "least C-S before it.\n"
+      "--json: {tokens, nll, perplexity, bits_per_byte, bytes, context, sha256 (, stride)}: tokens\n"
+      "that were scored and the bytes of their text, nll in nats a token, bits_per_byte = tokens *\n"
+      "nll / ln 2 / bytes, SHA-256 of the whole file.\n\n"
       "Example:\n  pixellm eval model.png book.txt --context 512 --json");
   if (auto status = parse(app, argc, argv)) return *status;
   if (flags.stride > flags.context)

@@ -15,13 +15,13 @@ constexpr uint64_t kMaxPromptBytes = uint64_t{64} << 20;
 
 struct RunFlags {
   std::string model, prompt, file;
-  bool chat = false, special = false, json = false;
+  bool from_file = false, chat = false, special = false, json = false;
   ModelFlags common;
   GenerateFlags generate;
 };
 
 Result<std::string> read_prompt(const RunFlags& flags) {
-  if (flags.file.empty()) return flags.prompt;
+  if (!flags.from_file) return flags.prompt;
   const auto bytes = PIXELLM_TRY(read_file(flags.file, kMaxPromptBytes));
   return std::string(bytes.begin(), bytes.end());
 }
@@ -97,7 +97,7 @@ int cmd_run(int argc, char** argv) {
   app.add_option("MODEL", flags.model, "picture of a model")->required();
   auto* prompt = app.add_option_group("prompt");
   prompt->add_option("-p", flags.prompt, "the prompt, as it is: no chat template unless --chat");
-  prompt->add_option("-f", flags.file, "read the prompt from a file (-: standard input)");
+  const auto* file = prompt->add_option("-f", flags.file, "read the prompt from a file (-: standard input)");
   prompt->require_option(1);
   app.add_flag("--chat", flags.chat, "put the prompt into the model's chat template as a user's message");
   app.add_flag("--special", flags.special, "recognise special tokens in the prompt's text (without --chat)");
@@ -105,18 +105,16 @@ int cmd_run(int argc, char** argv) {
   flags.generate.add_to(app);
   flags.common.add_to(app);
   app.footer(
-      "The model's start token is put first when its metadata asks for it. The answer ends at an end token\n"
-      "(eos), before a --stop text (stop), after -n tokens (length), where prompt and answer fill the "
-      "context\n"
-      "(context), or with Ctrl-C (interrupted; exit status 0). Same options and seed, same text, for every\n"
-      "number of threads and every CPU.\n"
-      "--json: {text, ids, prompt_ids, stop_reason, seed, timings {load_ms, verify_ms, prompt_ms, "
-      "generate_ms,\n"
-      "prompt_per_s, generate_per_s}}; load_ms without verify_ms; what is not UTF-8 in the text becomes "
-      "U+FFFD;\n"
-      "ids hold the tokens of a stop text, but not the end token.\n\n"
+      "The model's start token is put first when its metadata asks for it. The answer ends at an\n"
+      "end token (eos), before a --stop text (stop), after -n tokens (length), where prompt and\n"
+      "answer fill the context (context), or with Ctrl-C (interrupted; exit status 0). Same options\n"
+      "and seed, same text, for every number of threads and every CPU.\n"
+      "--json: {text, ids, prompt_ids, stop_reason, seed, timings {load_ms, verify_ms, prompt_ms,\n"
+      "generate_ms, prompt_per_s, generate_per_s}}; load_ms without verify_ms; what is not UTF-8 in\n"
+      "the text becomes U+FFFD; ids hold the tokens of a stop text, but not the end token.\n\n"
       "Example:\n  pixellm run model.png -p \"The sky is\" -n 20 --temp 0.8 --top-p 0.9 --seed 7");
   if (auto status = parse(app, argc, argv)) return *status;
+  flags.from_file = file->count() > 0;
   if (flags.chat && flags.special) return report_usage("run: --special has no effect with --chat");
   if (!flags.chat && (!flags.generate.system.empty() || flags.generate.template_name))
     return report_usage("run: --system and --template need --chat");

@@ -31,7 +31,8 @@ int cmd_tokenize(int argc, char** argv) {
   app.add_flag("--json", json, "JSON, which the output is anyway");
   flags.add_to(app);
   app.footer(
-      "No start token is added. Bytes that the vocabulary has no token for are dropped, with a warning.\n\n"
+      "No start token is added. As in llama.cpp, byte-level vocabularies read what is not UTF-8 as U+FFFD;\n"
+      "characters that the vocabulary has no token for are dropped, with a warning.\n\n"
       "Example:\n  pixellm tokenize model.png README.md --count");
   if (auto status = parse(app, argc, argv)) return *status;
   const auto text = read_file(file, kMaxTextBytes);
