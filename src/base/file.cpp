@@ -36,6 +36,16 @@ Result<int> open_regular(const std::string& path, uint64_t& size) {
   return fd;
 }
 
+std::string folder_of(const std::string& path) {
+  const auto folder = std::filesystem::path(path).parent_path();
+  return folder.empty() ? std::string(1, '.') : folder.string();
+}
+
+std::string hidden_name(const std::string& path, std::string_view ending) {
+  const std::string name = std::filesystem::path(path).filename().string();
+  return fmt::format("{}/.{}.pixellm-{}", folder_of(path), name, ending);
+}
+
 Result<void> write_all(int fd, const std::string& path, Bytes data) {
   while (!data.empty()) {
     const ssize_t n = ::write(fd, data.data(), data.size());
@@ -197,18 +207,41 @@ Result<AtomicFile> AtomicFile::create(const std::string& path) {
   if (std::filesystem::exists(status) && !std::filesystem::is_regular_file(status))
     return fail(ErrorCode::kInvalidArgument, fmt::format("{}: exists and is not a regular file", path));
   f.path_ = target.string();
-  const auto folder = target.parent_path();
-  std::string pattern = (folder / ("." + target.filename().string() + ".pixellm-XXXXXX")).string();
-  f.fd_ = ::mkostemp(pattern.data(), O_CLOEXEC);
-  if (f.fd_ < 0) return system_error(path, "create");
-  f.temporary_ = pattern;
+  PIXELLM_CHECK(f.open_temporary());
   // mkostemp gives 0600; an output file follows the umask, or the mode of the file that it replaces.
   struct stat st {};
   const mode_t mask = ::umask(0);
   ::umask(mask);
-  const mode_t mode = ::stat(f.path_.c_str(), &st) == 0 ? (st.st_mode & 07777) : (0666 & ~mask);
+  const mode_t mode = ::stat(f.path_.c_str(), &st) == 0 ? (st.st_mode & 0777) : (0666 & ~mask);
   ::fchmod(f.fd_, mode);
   return f;
+}
+
+// A file without a name needs no cleaning up, however the process ends; where the file system has none, a hidden
+// file beside the target serves.
+Result<void> AtomicFile::open_temporary() {
+  const auto folder = folder_of(path_);
+  fd_ = ::open(folder.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+  if (fd_ >= 0) return {};
+  std::string pattern = hidden_name(path_, "XXXXXX");
+  fd_ = ::mkostemp(pattern.data(), O_CLOEXEC);
+  if (fd_ < 0) return system_error(path_, "create");
+  temporary_ = pattern;
+  return {};
+}
+
+// Gives an unnamed file a hidden name, from which rename can put it in place of another file.
+Result<void> AtomicFile::name_temporary() {
+  const std::string self = fmt::format("/proc/self/fd/{}", fd_);
+  for (int attempt = 0; attempt < 1000; attempt++) {
+    const std::string name = hidden_name(path_, fmt::format("{}-{}", ::getpid(), attempt));
+    if (::linkat(AT_FDCWD, self.c_str(), AT_FDCWD, name.c_str(), AT_SYMLINK_FOLLOW) == 0) {
+      temporary_ = name;
+      return {};
+    }
+    if (errno != EEXIST) return system_error(path_, "name the finished file");
+  }
+  return fail(ErrorCode::kBusy, fmt::format("{}: a thousand unfinished files stand beside it", path_));
 }
 
 AtomicFile::AtomicFile(AtomicFile&& other) noexcept
@@ -249,11 +282,11 @@ Result<void> AtomicFile::read_at(uint64_t offset, MutableBytes out) const {
 Result<void> AtomicFile::commit() {
   if (is_stdout_) return {};
   if (::fsync(fd_) != 0) return system_error(path_, "sync");
+  if (temporary_.empty()) PIXELLM_CHECK(name_temporary());
   if (::close(std::exchange(fd_, -1)) != 0) return system_error(path_, "close");
   if (::rename(temporary_.c_str(), path_.c_str()) != 0) return system_error(path_, "rename the finished file to");
   temporary_.clear();
-  auto folder = std::filesystem::path(path_).parent_path().string();
-  if (folder.empty()) folder = ".";
+  const auto folder = folder_of(path_);
   const int fd = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (fd >= 0) {
     ::fsync(fd);  // some file systems cannot; the rename itself has happened

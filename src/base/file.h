@@ -64,9 +64,9 @@ class MappedFile {
 // Whole content of a file of at most `limit` bytes (kTooLarge above it). "-" is standard input.
 Result<std::vector<uint8_t>> read_file(const std::string& path, uint64_t limit);
 
-// Writes beside `path` under a temporary name; commit() syncs it, renames it over `path` and syncs the
-// folder. Destroyed without commit, or after a failed call, the temporary file is gone and `path` is as before.
-// A killed process leaves at most a file named ".NAME.pixellm-XXXXXX". Path "-" is standard output, not atomic.
+// Writes to an unnamed file in `path`'s folder; commit() syncs it, renames it over `path` and syncs the folder.
+// Destroyed without commit, or after a failed call, nothing is left and `path` is as before. On file systems without
+// unnamed files, or killed inside commit(), a process leaves at most a file named ".NAME.pixellm-...". Path "-" is standard output, not atomic.
 class AtomicFile {
  public:
   static Result<AtomicFile> create(const std::string& path);
@@ -83,7 +83,9 @@ class AtomicFile {
 
  private:
   AtomicFile() = default;
-  std::string path_, temporary_;
+  Result<void> open_temporary();
+  Result<void> name_temporary();
+  std::string path_, temporary_;   // temporary_ is empty while the file has no name
   int fd_ = -1;
   bool is_stdout_ = false;
   uint64_t size_ = 0;

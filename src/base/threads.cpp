@@ -8,6 +8,7 @@
 #include <fstream>
 #include <mutex>
 #include <string>
+#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -66,8 +67,9 @@ struct ThreadPool::Impl {
 ThreadPool::ThreadPool(int n_threads) : impl_(std::make_unique<Impl>()) {
   n_threads_ = std::clamp(n_threads > 0 ? n_threads : default_thread_count(), 1, kMaxThreads);
   if (n_threads_ > default_thread_count()) impl_->spins = impl_->spins_between_runs = 1;
+  impl_->threads.reserve(static_cast<size_t>(n_threads_));
   for (int i = 1; i < n_threads_; i++) {
-    impl_->threads.emplace_back([this, i] {
+    const auto work = [this, i] {
       Impl& s = *impl_;
       uint32_t seen = 0;
       for (;;) {
@@ -79,7 +81,12 @@ ThreadPool::ThreadPool(int n_threads) : impl_(std::make_unique<Impl>()) {
         (*s.function)(worker);
         worker.barrier();
       }
-    });
+    };
+    try {
+      impl_->threads.emplace_back(work);
+    } catch (const std::system_error&) {   // a limit on processes: go on with those that started
+      n_threads_ = i;
+    }
   }
 }
 
@@ -90,7 +97,7 @@ ThreadPool::~ThreadPool() {
   for (auto& t : impl_->threads) t.join();
 }
 
-void ThreadPool::run(const std::function<void(Worker&)>& function) {
+void ThreadPool::run(const std::function<void(Worker&)>& function) noexcept {
   Worker worker(this, 0, n_threads_);
   if (n_threads_ > 1) {
     impl_->function = &function;

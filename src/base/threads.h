@@ -44,7 +44,7 @@ class Worker {
 // run() may be called from one thread at a time, and not from inside a run.
 class ThreadPool {
  public:
-  // 0 takes default_thread_count(). At most kMaxThreads.
+  // 0 takes default_thread_count(). At most kMaxThreads, and fewer where the system starts no more: see size().
   explicit ThreadPool(int n_threads = 0);
   ~ThreadPool();
   ThreadPool(const ThreadPool&) = delete;
@@ -52,7 +52,7 @@ class ThreadPool {
 
   static constexpr int kMaxThreads = 512;
   int size() const { return n_threads_; }
-  void run(const std::function<void(Worker&)>& function);  // the caller is thread 0
+  void run(const std::function<void(Worker&)>& function) noexcept;  // the caller is thread 0
 
  private:
   friend class Worker;

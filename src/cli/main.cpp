@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <new>
 #include <string>
 #include <string_view>
 
@@ -58,7 +59,13 @@ int dispatch(int argc, char** argv) {
     return command ? command->run(2, arguments) : unknown_command(argv[2]);
   }
   const Command* command = find(name);
-  return command ? command->run(argc - 1, argv + 1) : unknown_command(name);
+  if (command == nullptr) return unknown_command(name);
+  try {
+    return command->run(argc - 1, argv + 1);
+  } catch (const std::bad_alloc&) {   // a file may ask for more than this machine has
+    std::fprintf(stderr, "pixellm: %s: not enough memory\n", argv[1]);
+    return 1;
+  }
 }
 
 }  // namespace

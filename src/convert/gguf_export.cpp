@@ -5,6 +5,7 @@
 #include <filesystem>
 
 #include "convert/gguf.h"
+#include "model/format.h"
 #include "model/text.h"
 
 namespace pixellm {
@@ -66,6 +67,10 @@ Result<Layout> fresh_layout(const Model& model) {
   }
   source.data_offset = round_up(encode_head(model, layout).size(), source.alignment);
   source.file_bytes = source.data_offset + end;
+  if (source.file_bytes > kSourceFactor * model.plane().payload_bytes() + kSourceSlack)
+    return fail(ErrorCode::kTooLarge,
+                fmt::format("general.alignment {} would make a GGUF of {} bytes out of {} bytes of pixels",
+                            alignment, source.file_bytes, model.plane().payload_bytes()));
   return layout;
 }
 
