@@ -169,6 +169,9 @@ class Conversion(Story):
         self.assertEqual(sha(self.path("back.gguf")), sha(self.path("in.gguf")))
         piped = self.ok("export", model, "-o", "-", "--verify", "sha256", "--threads", "2").stdout
         self.assertEqual(hashlib.sha256(piped).hexdigest(), sha(self.path("in.gguf")))
+        piped = self.ok("import", self.path("in.gguf"), "-o", "-")
+        self.assertEqual(hashlib.sha256(piped.stdout).hexdigest(), sha(model))
+        self.assertIn(b"standard output: 5 tensors", piped.stderr)
         r = self.ok("import", self.path("in.gguf"), "-o", self.path("wide.png"), "--width", "3200")
         self.assertIn(b"5 tensors", r.stderr)
         self.ok("export", self.path("wide.png"), "-o", self.path("back.gguf"))

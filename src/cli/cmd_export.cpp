@@ -25,7 +25,7 @@ int cmd_export(int argc, char** argv) {
   const auto summary = export_gguf(*model, out, progress_bar("export"));
   if (!summary) return report(summary.error());
   const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
-  note(fmt::format("{}: {} tensors, {}, {:.2f} s", out == "-" ? "standard output" : out, summary->n_tensors,
+  note(fmt::format("{}: {} tensors, {}, {:.2f} s", output_name(out), summary->n_tensors,
                    human_bytes(summary->bytes_written), seconds.count()));
   return 0;
 }

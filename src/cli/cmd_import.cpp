@@ -15,7 +15,9 @@ int cmd_import(int argc, char** argv) {
   std::string in, out;
   uint64_t width = 0;
   app.add_option("IN", in, "the GGUF file")->required();
-  app.add_option("-o,--output", out, "the picture to write; appears when it is complete")->required();
+  app.add_option("-o,--output", out,
+                 "the picture to write, which appears when it is complete; - is standard output")
+      ->required();
   app.add_option("--width", width,
                  fmt::format("width of the picture in pixels: a multiple of 64, at most {}; default: what "
                              "suits the weight types",
@@ -31,7 +33,7 @@ int cmd_import(int argc, char** argv) {
   const auto summary = import_gguf(in, out, options, progress_bar("import"));
   if (!summary) return report(summary.error());
   const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
-  note(fmt::format("{}: {} tensors, {} ({:.3f} x the GGUF), {:.2f} s", out, summary->n_tensors,
+  note(fmt::format("{}: {} tensors, {} ({:.3f} x the GGUF), {:.2f} s", output_name(out), summary->n_tensors,
                    human_bytes(summary->bytes_written),
                    static_cast<double>(summary->bytes_written) / static_cast<double>(summary->bytes_read),
                    seconds.count()));

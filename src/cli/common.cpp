@@ -131,6 +131,8 @@ std::string human_bytes(uint64_t bytes) {
   return fmt::format("{:.1f} {}", value, kUnits[unit]);
 }
 
+std::string output_name(const std::string& path) { return path == "-" ? "standard output" : path; }
+
 void catch_interrupts() {
   interrupt_flag = false;
   struct sigaction action{};

@@ -61,6 +61,9 @@ Progress progress_bar(std::string label);
 // "1.2 GB", "88.0 MB": decimal units.
 std::string human_bytes(uint64_t bytes);
 
+// The path for messages: "standard output" for "-".
+std::string output_name(const std::string& path);
+
 // The text with every byte that is not part of a printable character or a line's end shown as \xNN, so that names and
 // strings from files cannot send control sequences to a terminal.
 std::string printable(std::string_view text);
