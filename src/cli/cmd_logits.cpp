@@ -1,6 +1,9 @@
 // pixellm logits: the raw logits after every token, as a NumPy file.
 #include <fmt/format.h>
 
+#include <charconv>
+#include <optional>
+
 #include "base/file.h"
 #include "cli/commands.h"
 #include "cli/runtime.h"
@@ -38,17 +41,29 @@ Result<void> write_logits(const std::string& path, const ModelFlags& flags, cons
   return out.commit();
 }
 
+// "1,2,3"; nullopt for anything else.
+std::optional<std::vector<TokenId>> parse_ids(std::string_view list) {
+  std::vector<TokenId> ids;
+  const char *p = list.data(), *end = p + list.size();
+  for (;;) {
+    const auto [next, error] = std::from_chars(p, end, ids.emplace_back());
+    if (error != std::errc()) return std::nullopt;
+    if (next == end) return ids;
+    if (*next != ',') return std::nullopt;
+    p = next + 1;
+  }
+}
+
 }  // namespace
 
 int cmd_logits(int argc, char** argv) {
   CLI::App app(
       "Writes the logits after each of the given tokens: float32 [n_tokens, vocab_size], .npy version 1.0.");
-  std::string path, out;
-  std::vector<TokenId> ids;
+  std::string path, out, list;
   uint32_t batch = 512;
   ModelFlags flags;
   app.add_option("MODEL", path, "picture of a model")->required();
-  app.add_option("--ids", ids, "token ids, with commas between them")->required()->delimiter(',');
+  app.add_option("--ids", list, "token ids, with commas between them")->required();
   app.add_option("--out,-o", out, "the file to write (-: standard output)")->required();
   app.add_option("--batch", batch, "tokens per step; the logits do not depend on it")
       ->check(CLI::Range(uint32_t{1}, UINT32_MAX))
@@ -56,7 +71,9 @@ int cmd_logits(int argc, char** argv) {
   flags.add_to(app);
   app.footer("Example:\n  pixellm logits model.png --ids 1,15,42 --out logits.npy");
   if (auto status = parse(app, argc, argv)) return *status;
-  const auto done = write_logits(path, flags, ids, out, batch);
+  const auto ids = parse_ids(list);
+  if (!ids) return report_usage("logits: --ids takes numbers with single commas between them");
+  const auto done = write_logits(path, flags, *ids, out, batch);
   return done ? 0 : report(done.error());
 }
 

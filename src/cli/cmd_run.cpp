@@ -35,13 +35,16 @@ Result<std::vector<TokenId>> encode_prompt(const RunFlags& flags, const Runtime&
     std::vector<ChatMessage> messages;
     if (!flags.generate.system.empty()) messages.push_back({"system", flags.generate.system});
     messages.push_back({"user", text});
-    return chat.encode(tokenizer, messages, true);
+    std::string dropped;
+    auto ids = chat.encode(tokenizer, messages, true, &dropped);
+    warn_of_dropped(dropped);
+    return ids;
   }
   std::vector<TokenId> ids = encode_text(tokenizer, text, flags.special);
   if (tokenizer.should_add_bos() && tokenizer.bos()) ids.insert(ids.begin(), *tokenizer.bos());
   if (ids.empty())
     return fail(ErrorCode::kInvalidArgument,
-                "run: the prompt is empty, and this model has no start token to begin with");
+                "run: the prompt is empty, and this model's texts do not begin with a start token");
   return ids;
 }
 

@@ -30,11 +30,18 @@ Result<Findings> examine(const AnyFile& file, VerifyLevel level, ThreadPool& poo
     if (!f.damage.empty()) f.rows = PIXELLM_TRY(plane.verify(VerifyLevel::kCrc, pool, true)).rows;
     return f;
   }
-  f.checked = fmt::format("{} of {} rows ({})", name, plane.rows(), plane_kind_name(plane.kind()));
+  // Only flat PNG and PXIF carry a SHA-256; any other PNG has a CRC-32 for each chunk and an Adler-32.
+  const bool foreign = plane.kind() == PlaneKind::kDecodedPng;
+  f.checked = fmt::format("{} of {} row{} ({}{})", foreign ? "PNG checksums" : name, plane.rows(),
+                          plane.rows() == 1 ? "" : "s", plane_kind_name(plane.kind()),
+                          file.model_error ? "" : "; not a model");
   const PlaneDamage damage = PIXELLM_TRY(plane.verify(level, pool, true));
   f.rows = damage.rows;
   f.damage = describe_rows(damage);
-  if (file.model_error) f.damage.push_back(file.model_error->message);
+  if (file.model_error && file.model_error->code == ErrorCode::kUnsupported)
+    f.checked += ": " + file.model_error->message;
+  else if (file.model_error)
+    f.damage.push_back(file.model_error->message);
   return f;
 }
 

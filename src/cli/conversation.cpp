@@ -6,6 +6,7 @@
 #include <cstdio>
 
 #include "cli/common.h"
+#include "cli/runtime.h"
 
 namespace pixellm::cli {
 namespace {
@@ -33,7 +34,9 @@ void Conversation::reset() {
 
 Result<void> Conversation::answer(const std::string& text) {
   messages_.push_back({"user", text});
-  auto ids = chat_.encode(tokenizer_, messages_, true);
+  std::string dropped;
+  auto ids = chat_.encode(tokenizer_, messages_, true, &dropped);
+  warn_of_dropped(dropped);
   if (!ids || ids->size() >= session_.context()) {
     messages_.pop_back();
     if (!ids) return std::unexpected(ids.error());

@@ -24,9 +24,7 @@ Error with_hint(const std::string& path, Error error) {
   std::array<uint8_t, 4> head{};
   if (!file || file->size() < head.size() || !file->read_at(0, head)) return error;
   const std::string_view text(reinterpret_cast<const char*>(head.data()), head.size());
-  if (text == "GGUF")
-    error.message += fmt::format(" (make a picture of it: pixellm import {} -o model.png)", path);
-  else if (text.find_first_not_of(" \t\r\n") != text.npos && text[text.find_first_not_of(" \t\r\n")] == '{')
+  if (text.find_first_not_of(" \t\r\n") != text.npos && text[text.find_first_not_of(" \t\r\n")] == '{')
     error.message += " (this version takes the vocabulary from a model's picture, not from a tokenizer.json)";
   return error;
 }
@@ -75,10 +73,8 @@ Result<Tokenizer> open_tokenizer(const std::string& path, const ModelFlags& flag
   return Tokenizer::create(PIXELLM_TRY(read_tokenizer_spec(model.metadata())));
 }
 
-std::vector<TokenId> encode_text(const Tokenizer& tokenizer, std::string_view text, bool special) {
-  std::string dropped;
-  auto ids = tokenizer.encode(text, special, &dropped);
-  if (dropped.empty()) return ids;
+void warn_of_dropped(std::string_view dropped) {
+  if (dropped.empty()) return;
   std::map<uint8_t, size_t> counts;
   for (const char c : dropped) counts[static_cast<uint8_t>(c)]++;
   std::string list;
@@ -86,6 +82,12 @@ std::vector<TokenId> encode_text(const Tokenizer& tokenizer, std::string_view te
     list += fmt::format("{}0x{:02X}{}", list.empty() ? "" : ", ", byte,
                         count > 1 ? fmt::format(" ({} times)", count) : "");
   warn(fmt::format("dropped bytes that this vocabulary has no token for: {}", list));
+}
+
+std::vector<TokenId> encode_text(const Tokenizer& tokenizer, std::string_view text, bool special) {
+  std::string dropped;
+  auto ids = tokenizer.encode(text, special, &dropped);
+  warn_of_dropped(dropped);
   return ids;
 }
 

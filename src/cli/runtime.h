@@ -31,6 +31,9 @@ struct Runtime {
 // Only the vocabulary of a model.
 Result<Tokenizer> open_tokenizer(const std::string& path, const ModelFlags& flags);
 
+// Warns on stderr of bytes that a vocabulary has no token for, each named once; silent when there are none.
+void warn_of_dropped(std::string_view dropped);
+
 // Tokenizer::encode with a warning on stderr about bytes that the vocabulary lacks.
 std::vector<TokenId> encode_text(const Tokenizer& tokenizer, std::string_view text, bool special);
 

@@ -29,7 +29,7 @@ Result<void> check_prompt(const Session& session, std::span<const TokenId> promp
       session.position() == 0 ? "" : fmt::format(" after {} that it holds", session.position());
   return fail(
       ErrorCode::kInvalidArgument,
-      fmt::format("generate: the prompt has {} tokens, a context of {} has room for {}{} and an answer",
+      fmt::format("generate: the prompt has {} tokens, a context of {} takes at most {}{} (a larger one, up to the model's: --context)",
                   prompt.size(), session.context(),
                   std::max<int64_t>(0, int64_t{session.context()} - session.position() - 1), held));
 }

@@ -210,7 +210,7 @@ std::string_view ChatTemplate::end_marker() const { return layout_->end_marker; 
 
 Result<std::vector<TokenId>> ChatTemplate::encode(const Tokenizer& tokenizer,
                                                   std::span<const ChatMessage> messages,
-                                                  bool open_answer) const {
+                                                  bool open_answer, std::string* dropped) const {
   const ChatLayout& layout = *layout_;
   PIXELLM_CHECK(check_order(layout, messages));
   PIXELLM_CHECK(check_markers(layout, tokenizer));
@@ -247,7 +247,7 @@ Result<std::vector<TokenId>> ChatTemplate::encode(const Tokenizer& tokenizer,
 
   std::vector<TokenId> ids;
   if (tokenizer.bos() && (layout.bos || tokenizer.should_add_bos())) ids.push_back(*tokenizer.bos());
-  const std::vector<TokenId> conversation = tokenizer.encode_parts(writer.parts());
+  const std::vector<TokenId> conversation = tokenizer.encode_parts(writer.parts(), dropped);
   ids.insert(ids.end(), conversation.begin(), conversation.end());
   return ids;
 }

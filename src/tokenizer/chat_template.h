@@ -47,11 +47,13 @@ class ChatTemplate {
 
   // Token ids of the whole conversation, with BOS first where the template or the tokenizer asks for one: the
   // caller adds nothing. Only the template's own markers become special tokens; what people wrote is plain
-  // text, so nobody can type a marker. `open_answer` ends with what opens the assistant's turn.
+  // text, so nobody can type a marker. `open_answer` ends with what opens the assistant's turn. Bytes
+  // that the vocabulary cannot express are appended to `dropped`, when given.
   // kInvalidArgument: an unknown role, or an order of roles that the family does not allow; kUnsupported: a
   // marker is no token of this vocabulary.
   Result<std::vector<TokenId>> encode(const Tokenizer& tokenizer, std::span<const ChatMessage> messages,
-                                      bool open_answer) const;
+                                      bool open_answer,
+                                      std::string* dropped = nullptr) const;
 
   // The marker that ends an answer ("<|im_end|>"): stop on its token (Tokenizer::find) as well as on the
   // tokenizer's end-of-generation set. "" where that is the tokenizer's eos alone.
