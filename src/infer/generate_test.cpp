@@ -158,14 +158,15 @@ TEST(Generate, PromptsThatDoNotFit) {
   ASSERT_FALSE(g);
   EXPECT_EQ(g.error().code, ErrorCode::kInvalidArgument);
   EXPECT_EQ(g.error().message,
-            "generate: the prompt has 16 tokens, a context of 16 has room for 15 and an answer");
+            "generate: the prompt has 16 tokens, a context of 16 takes at most 15 (a larger one, up to the model's: "
+            "--context)");
   EXPECT_EQ(session->position(), 0u);
   ASSERT_TRUE(session->feed(world.encode("0123")));
   g = generate(*session, world.tokenizer, world.encode("012345678901"), GenerateOptions(), {});
   ASSERT_FALSE(g);
   EXPECT_EQ(g.error().message,
-            "generate: the prompt has 12 tokens, a context of 16 has room for 11 after 4 that it holds and "
-            "an answer");
+            "generate: the prompt has 12 tokens, a context of 16 takes at most 11 after 4 that it holds (a larger "
+            "one, up to the model's: --context)");
   g = generate(*session, world.tokenizer, {}, GenerateOptions(), {});
   ASSERT_FALSE(g);
   EXPECT_THAT(g.error().message, HasSubstr("no tokens"));
