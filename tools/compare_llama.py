@@ -80,7 +80,7 @@ def main():
         if a.ppl:
             mine = json.loads(ours("eval", picture, a.ppl, "--context", 512, "--json"))["perplexity"]
             theirs = peer.perplexity(a.ppl.read_bytes())
-            ppl = f"{theirs:.4f} / {mine:.4f} ({100 * (mine / theirs - 1):+.3f} %)"
+            ppl = f"{theirs:.6g} / {mine:.6g} ({100 * (mine / theirs - 1):+.3f} %)"
         dp, do = np.concatenate(d_peer), np.concatenate(d_ours)
         print(f"| {path.stem} | {100 * np.median(dp):.4f} % ({100 * dp.max():.2f} %) | {100 * np.median(do):.4f} % "
               f"({100 * do.max():.2f} %) | {np.median(do) / np.median(dp):.2f} | {np.concatenate(top_peer).mean():.3f} / "
