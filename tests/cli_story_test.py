@@ -259,8 +259,10 @@ class Conversion(Story):
         seconds = time.monotonic() - start
         whole = sha(model)
         chance = random.Random(7)
-        killed = 0
-        for i in range(24):
+        killed = i = 0
+        while killed < 16:
+            i += 1
+            self.assertLess(i, 200, "the import is always over before it can be killed")
             old = i % 2 == 0
             if old:
                 self.write("model.png", b"old")
@@ -269,7 +271,10 @@ class Conversion(Story):
             process = subprocess.Popen([PIXELLM, "import", source, "-o", model], stderr=subprocess.DEVNULL)
             time.sleep(chance.uniform(0, seconds))
             process.kill()
-            killed += process.wait() == -9
+            if process.wait() == -9:
+                killed += 1
+            else:
+                seconds *= 0.8   # the machine is faster now than when it was measured
             if os.path.exists(model):
                 with open(model, "rb") as f:
                     data = f.read()
@@ -278,7 +283,6 @@ class Conversion(Story):
                 self.assertFalse(old)
             for name in os.listdir(self.folder.name):
                 self.assertIn(name.split(".pixellm-")[0], ("in.gguf", "model.png", ".model.png"))
-        self.assertGreater(killed, 5)
 
 
 class Looking(Story):
