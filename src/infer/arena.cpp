@@ -7,7 +7,35 @@
 
 #include "base/bytes.h"
 
+#if defined(__SANITIZE_ADDRESS__)
+#define PIXELLM_ARENA_REDZONES 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define PIXELLM_ARENA_REDZONES 1
+#endif
+#endif
+#ifdef PIXELLM_ARENA_REDZONES
+#include <sanitizer/asan_interface.h>
+#endif
+
 namespace pixellm {
+namespace {
+
+// Under AddressSanitizer the lines between two arrays may not be touched, so that a kernel that runs past one
+// is seen.
+void forbid([[maybe_unused]] const uint8_t* from, [[maybe_unused]] uint64_t bytes) {
+#ifdef PIXELLM_ARENA_REDZONES
+  ASAN_POISON_MEMORY_REGION(from, bytes);
+#endif
+}
+
+void allow([[maybe_unused]] const uint8_t* from, [[maybe_unused]] uint64_t bytes) {
+#ifdef PIXELLM_ARENA_REDZONES
+  ASAN_UNPOISON_MEMORY_REGION(from, bytes);
+#endif
+}
+
+}  // namespace
 
 Arena::Arena(Arena&& other) noexcept { *this = std::move(other); }
 
@@ -15,11 +43,14 @@ Arena& Arena::operator=(Arena&& other) noexcept {
   std::swap(base_, other.base_);
   std::swap(size_, other.size_);
   std::swap(overflow_, other.overflow_);
+  std::swap(gaps_, other.gaps_);
   return *this;
 }
 
 Arena::~Arena() {
-  if (base_) munmap(base_, size_);
+  if (!base_) return;
+  allow(base_, size_);
+  munmap(base_, size_);
 }
 
 uint64_t Arena::add_bytes(uint64_t n, uint64_t element_bytes) {
@@ -29,7 +60,10 @@ uint64_t Arena::add_bytes(uint64_t n, uint64_t element_bytes) {
   // An odd number of lines between arrays, so that arrays of round sizes do not all begin at the same cache
   // set.
   const auto next = end ? checked_add(*end, 3 * 64 + 63) : std::nullopt;
-  if (!next) overflow_ = true;
+  if (next)
+    gaps_.emplace_back(*end, *next / 64 * 64);
+  else
+    overflow_ = true;
   size_ = next ? *next / 64 * 64 : size_;
   return offset;
 }
@@ -44,6 +78,7 @@ Result<void> Arena::reserve(const char* what) {
                 fmt::format("infer: the system gives no {} bytes for the {}; a smaller context needs less",
                             overflow_ ? "2^64 or more" : std::to_string(size_), what));
   base_ = static_cast<uint8_t*>(p);
+  for (const auto& [from, to] : gaps_) forbid(base_ + from, to - from);
   return {};
 }
 

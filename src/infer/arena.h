@@ -2,6 +2,8 @@
 // as zero.
 #pragma once
 #include <cstdint>
+#include <utility>
+#include <vector>
 
 #include "base/error.h"
 
@@ -36,6 +38,7 @@ class Arena {
   uint8_t* base_ = nullptr;
   uint64_t size_ = 0;
   bool overflow_ = false;
+  std::vector<std::pair<uint64_t, uint64_t>> gaps_;  // bytes between arrays
 };
 
 }  // namespace pixellm
