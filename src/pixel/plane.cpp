@@ -9,8 +9,6 @@
 namespace pixellm {
 namespace {
 
-constexpr uint64_t kPlausibleExpansion = 64, kPlausibleSlack = uint64_t{64} << 20;
-
 bool begins_with(Bytes file, std::string_view magic) {
   return file.size() >= magic.size() &&
          std::equal(magic.begin(), magic.end(), file.begin(),
@@ -73,9 +71,7 @@ Result<void> PixelPlane::Impl::open_png(uint64_t decode_limit) {
     rows = layout->rows;
     return {};
   }
-  // Weights hardly compress: a small file that claims a huge picture is no model, and is not worth the memory.
-  const uint64_t plausible = kPlausibleExpansion * file.size() + kPlausibleSlack;
-  decoded = PIXELLM_TRY(decode_png(file, head, std::min(decode_limit, plausible)));
+  decoded = PIXELLM_TRY(decode_png(file, head, decode_limit));
   kind = PlaneKind::kDecodedPng;
   base = decoded.pixels.get();
   row_bytes = row_stride = decoded.row_bytes;
