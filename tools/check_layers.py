@@ -10,7 +10,7 @@ PRINTS = re.compile(r"\b(?:std::)?(?:printf|fprintf|puts|fputs|perror)\s*\(|std:
 MAY_PRINT = {"cli", "server"}
 # The one place where a broken promise of our own code ends the program.
 PRINT_EXCEPTIONS = {"base/error.cpp"}
-PRIVATE_HEADERS = re.compile(r"#include [<\"](fmt/|CLI/|nlohmann/|openssl/|libdeflate|spng|utf8proc|lmdb|webgpu)")
+PRIVATE_HEADERS = re.compile(r"#include [<\"](fmt/|CLI/|nlohmann/|openssl/|libdeflate|spng|utf8proc|lmdb|lz4|zstd|webgpu)")
 
 
 def declared_dependencies():

@@ -1,9 +1,15 @@
 #include "cli/commands.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
+#include <cstdio>
 #include <numeric>
+#include <string>
 #include <utility>
 #include <vector>
+
+#include "cli/common.h"
 
 namespace pixellm::cli {
 namespace {
@@ -38,14 +44,53 @@ size_t edit_distance(std::string_view a, std::string_view b) {
   return row.back();
 }
 
+const Command* find(std::span<const Command> commands, std::string_view name) {
+  const auto it = std::ranges::find(commands, name, &Command::name);
+  return it == commands.end() ? nullptr : &*it;
+}
+
+// The command whose name differs from `name` in few letters, or nullptr.
+const Command* find_similar(std::span<const Command> commands, std::string_view name) {
+  const auto distance = [&](const Command& c) { return edit_distance(name, c.name); };
+  const auto best = std::ranges::min_element(commands, {}, distance);
+  return distance(*best) <= std::max<size_t>(1, best->name.size() / 3) ? &*best : nullptr;
+}
+
+void print_usage(const CommandGroup& group, std::FILE* out) {
+  fmt::print(out, "{}\n\nUsage: {} COMMAND [OPTIONS]\n\nCommands:\n", group.about, group.program);
+  for (const Command& c : group.commands) fmt::print(out, "  {:<12} {}\n", c.name, c.help);
+  fmt::print(out, "\nExample:\n  {}\n\n{} COMMAND --help says more about a command.\n", group.example,
+             group.program);
+}
+
+int unknown_command(const CommandGroup& group, std::string_view name) {
+  name = name.substr(0, 64);
+  const Command* similar = find_similar(group.commands, name);
+  fmt::print(stderr, "{}: there is no command '{}'{}\nTry: {} --help\n", group.program, printable(name),
+             similar ? fmt::format("; did you mean '{}'?", similar->name) : "", group.program);
+  return 2;
+}
+
 }  // namespace
 
 std::span<const Command> commands() { return kCommands; }
 
-const Command* find_similar(std::string_view name) {
-  const auto distance = [&](const Command& c) { return edit_distance(name, c.name); };
-  const auto best = std::ranges::min_element(kCommands, {}, distance);
-  return distance(*best) <= std::max<size_t>(1, best->name.size() / 3) ? best : nullptr;
+int run_group(const CommandGroup& group, int argc, char** argv) {
+  if (argc < 2) return print_usage(group, stderr), 2;
+  std::string_view name = argv[1];
+  const bool help = name == "help" && argc > 2;
+  if (name == "--help" || name == "-h" || (name == "help" && !help)) return print_usage(group, stdout), 0;
+  if (help) name = argv[2];
+  const Command* command = find(group.commands, name);
+  if (command == nullptr) return unknown_command(group, name);
+  const size_t space = group.program.find(' ');
+  std::string label = space == group.program.npos ? std::string(name)
+                                                  : fmt::format("{} {}", group.program.substr(space + 1), name);
+  char help_flag[] = "--help";
+  char* help_arguments[] = {label.data(), help_flag, nullptr};
+  if (help) return command->run(2, help_arguments);
+  argv[1] = label.data();
+  return command->run(argc - 1, argv + 1);
 }
 
 }  // namespace pixellm::cli

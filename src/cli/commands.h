@@ -14,8 +14,17 @@ struct Command {
 
 std::span<const Command> commands();
 
-// The command whose name differs from `name` in few letters, or nullptr.
-const Command* find_similar(std::string_view name);
+// A table of commands and how its help introduces it: the program itself, or a command with verbs (`pixellm fs write`).
+struct CommandGroup {
+  std::string_view program;                   // "pixellm", "pixellm fs"
+  std::string_view about;                     // the first line of the help
+  std::string_view example;
+  std::span<const Command> commands;
+};
+
+// Runs the command that argv[1] names, with `PROGRAM --help` and `PROGRAM help COMMAND`; an unknown name is wrong usage
+// and gets a suggestion. The command's argv[0] is "fs write": what its messages begin with.
+int run_group(const CommandGroup& group, int argc, char** argv);
 
 int cmd_import(int argc, char** argv);
 int cmd_export(int argc, char** argv);

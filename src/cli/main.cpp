@@ -10,59 +10,22 @@
 #include <cstdio>
 #include <cstring>
 #include <new>
-#include <string>
 #include <string_view>
 
 #include "cli/commands.h"
 
 namespace {
 
-using pixellm::cli::Command;
-using pixellm::cli::commands;
-
-const Command* find(std::string_view name) {
-  const auto all = commands();
-  const auto it = std::ranges::find(all, name, &Command::name);
-  return it == all.end() ? nullptr : &*it;
-}
-
-void print_usage(std::FILE* out) {
-  std::fputs(
-      "Pixel-LLM: language models that are pictures.\n\nUsage: pixellm COMMAND [OPTIONS]\n\nCommands:\n",
-      out);
-  for (const Command& c : commands())
-    std::fprintf(out, "  %-12s %.*s\n", std::string(c.name).c_str(), static_cast<int>(c.help.size()),
-                 c.help.data());
-  std::fputs(
-      "\nExample:\n  pixellm import model.gguf -o model.png\n\n"
-      "pixellm COMMAND --help says more about a command; pixellm --version prints the version.\n",
-      out);
-}
-
-int unknown_command(std::string_view name) {
-  std::string message = "pixellm: there is no command '" + std::string(name.substr(0, 64)) + "'";
-  const Command* similar = pixellm::cli::find_similar(name.substr(0, 64));
-  if (similar) message += "; did you mean '" + std::string(similar->name) + "'?";
-  std::fprintf(stderr, "%s\nTry: pixellm --help\n", message.c_str());
-  return 2;
-}
-
 int dispatch(int argc, char** argv) {
   const std::string_view name = argc > 1 ? argv[1] : "";
-  if (argc < 2) return print_usage(stderr), 2;
   if (name == "--version") return std::puts("pixellm " PIXELLM_VERSION), 0;
-  if (name == "--help" || name == "-h" || (name == "help" && argc == 2)) return print_usage(stdout), 0;
-  if (name == "help") {
-    const Command* command = find(argv[2]);
-    char help_flag[] = "--help";
-    char* arguments[] = {argv[2], help_flag, nullptr};
-    return command ? command->run(2, arguments) : unknown_command(argv[2]);
-  }
-  const Command* command = find(name);
-  if (command == nullptr) return unknown_command(name);
   try {
-    return command->run(argc - 1, argv + 1);
-  } catch (const std::bad_alloc&) {   // a file may ask for more than this machine has
+    return pixellm::cli::run_group({.program = "pixellm",
+                                    .about = "Pixel-LLM: language models that are pictures.",
+                                    .example = "pixellm import model.gguf -o model.png",
+                                    .commands = pixellm::cli::commands()},
+                                   argc, argv);
+  } catch (const std::bad_alloc&) {  // a file may ask for more than this machine has
     std::fprintf(stderr, "pixellm: %s: not enough memory\n", argv[1]);
     return 1;
   }

@@ -1,0 +1,113 @@
+// The InfiniteMap: a sparse, endless plane of RGB pixels with signed 64-bit coordinates. Pixels never written are black and
+// take no room. Tiles are kept in a cache and go to disk by flush(). Spec: spec/infinite-map.md.
+//
+//   World world = PIXELLM_TRY(World::open("world", {}));
+//   PIXELLM_CHECK(world.set(10000, 20000, {255, 0, 0}));
+//   PIXELLM_CHECK(world.flush());                             // durable from here on
+//   Rgb c = PIXELLM_TRY(world.get(10000, 20000));
+// What flush() returned for survives a crash. Until then a change is seen by this object only, unless the cache had to make
+// room (then it is committed early). Readers in other processes see committed states. One thread at a time.
+#pragma once
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/error.h"
+#include "map/geometry.h"
+#include "map/layer.h"
+#include "map/tile_store.h"
+
+namespace pixellm {
+
+using Rgb = std::array<uint8_t, 3>;
+
+struct WorldOptions {
+  bool read_only = false;
+  bool create = true;
+  std::optional<uint32_t> tile_size;
+  uint64_t cache_bytes = uint64_t{64} << 20;     // budget of tile memory; at least a few tiles are always kept
+};
+
+struct PixelAt {
+  int64_t x = 0, y = 0;
+  Rgb rgb{};
+};
+
+struct WorldStats {
+  uint32_t tile_size = 0;
+  uint64_t tiles_in_memory = 0, tiles_on_disk = 0, dirty_tiles = 0, pinned_tiles = 0;
+  uint64_t cache_bytes = 0, cache_budget = 0, hits = 0, misses = 0, evictions = 0;
+  StoreStats store;
+};
+
+// Keeps a tile in the cache and gives its pixels. Ends before its World does.
+class TilePin {
+ public:
+  TilePin(TilePin&&) noexcept;
+  TilePin& operator=(TilePin&&) noexcept;
+  ~TilePin();
+  Bytes rgb() const;      // tile_bytes(); black when the tile does not exist
+
+ private:
+  friend class World;
+  struct Impl;
+  explicit TilePin(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+class World {
+ public:
+  // Errors as TileStore::open. Layers of mounted models are not there until open_mounts() (map/mounts.h) adds them.
+  static Result<World> open(const std::string& folder, const WorldOptions& options);
+  World(World&&) noexcept;
+  World& operator=(World&&) noexcept;
+  ~World();                                       // drops what was not flushed
+
+  uint32_t tile_size() const;
+  bool read_only() const;
+  TileStore& store();
+
+  Result<Rgb> get(int64_t x, int64_t y);
+  Result<void> set(int64_t x, int64_t y, Rgb rgb);
+
+  // `out`, `rgb`: 3 * w * h bytes, rows without gaps. An empty rectangle is lawful and does nothing.
+  Result<void> read(const PixelRect& rect, MutableBytes out);
+  Result<void> write(const PixelRect& rect, Bytes rgb);
+
+  // Any bytes from a pixel on, min(tile_size, pixels needed) wide, the rest of the last row zero. The length is kept.
+  // read_bytes: kNotFound where no byte region begins.
+  Result<void> write_bytes(int64_t x, int64_t y, Bytes data);
+  Result<std::vector<uint8_t>> read_bytes(int64_t x, int64_t y);
+
+  // The (2r+1)^2 - 1 pixels around, row by row, black ones too; those outside int64 are left out. r at most 1024.
+  Result<std::vector<PixelAt>> neighbors(int64_t x, int64_t y, uint32_t radius);
+  Result<std::vector<TileCoord>> tiles(const PixelRect& rect);                       // that exist, in key order
+  Result<uint64_t> count(const PixelRect& rect);                                     // how many those are
+  Result<std::vector<TileCoord>> neighbor_tiles(int64_t x, int64_t y, uint32_t radius);   // existing ones around, centre left out
+  Result<std::optional<TileRect>> bounds();                                          // of all tiles
+
+  Result<uint64_t> erase(const PixelRect& rect);      // flushes first; durable when it returns. See TileStore::erase
+  Result<uint64_t> restore(const PixelRect& rect);
+  Result<uint64_t> prefetch(const PixelRect& rect);   // a hint: reads tiles into the cache as far as it has room; how many
+  Result<TilePin> pin(TileCoord tile);
+  Result<void> flush();
+  Result<WorldStats> stats();
+
+  // Lays a layer over the world. kInvalidArgument when it meets another layer or existing tiles (names them). Reads in its
+  // rectangle come from it; painting and erasing there is refused and names it.
+  Result<void> add_layer(std::unique_ptr<PixelLayer> layer);
+  Result<void> remove_layer(const std::string& name);  // kNotFound
+  std::span<const std::unique_ptr<PixelLayer>> layers() const;
+
+ private:
+  struct Impl;
+  explicit World(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace pixellm
