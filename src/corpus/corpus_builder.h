@@ -17,7 +17,7 @@
 namespace pixellm {
 
 struct CorpusOptions {
-  std::string output;         // "-": standard output
+  std::string output = {};    // "-": standard output
   std::string stats = {};     // empty: none
   bool keep_secrets = false;  // no secret filter
   std::function<void(uint64_t done_bytes, uint64_t total_bytes)> progress = {};

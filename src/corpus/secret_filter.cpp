@@ -12,13 +12,6 @@ namespace {
 
 using namespace secrets;
 
-std::string lower_case(std::string_view text) {
-  std::string out(text);
-  for (char& c : out)
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c + 32);
-  return out;
-}
-
 // Names of files that programs keep logins and keys in.
 constexpr std::string_view kLoginFiles[] = {
     ".netrc",           "_netrc",  ".npmrc", ".pypirc", ".pgpass",      ".htpasswd",    ".dockercfg",

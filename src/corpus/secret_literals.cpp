@@ -10,21 +10,6 @@
 namespace pixellm::secrets {
 namespace {
 
-enum class Class : uint8_t { kLower, kUpper, kDigit, kOther };
-
-Class class_of(char c) {
-  if (c >= 'a' && c <= 'z') return Class::kLower;
-  if (c >= 'A' && c <= 'Z') return Class::kUpper;
-  return c >= '0' && c <= '9' ? Class::kDigit : Class::kOther;
-}
-
-std::string lower_case(std::string_view text) {
-  std::string out(text);
-  for (char& c : out)
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c + 32);
-  return out;
-}
-
 // A value that holds one of these is an example, a reference or a template.
 constexpr std::string_view kPlaceholderParts[] = {
     "example",  "changeme", "change-me", "change_me", "placeholder", "your",    "dummy",  "sample", "foobar",
@@ -77,7 +62,7 @@ struct Texture {
   size_t classes = 0;  // of the four
   size_t digits = 0;
   size_t changes = 0;   // from one class of letters and digits to another, separators skipped
-  size_t in_words = 0;  // letters in runs of four and more lower-case ones
+  size_t in_words = 0;  // letters in runs of three and more lower-case ones
 };
 
 Texture texture_of(std::string_view value) {
@@ -86,7 +71,7 @@ Texture texture_of(std::string_view value) {
   size_t lower_run = 0;
   Class before = Class::kOther;
   const auto end_run = [&] {
-    if (lower_run >= 4) t.in_words += lower_run;
+    if (lower_run >= 3) t.in_words += lower_run;
     lower_run = 0;
   };
   for (const char c : value) {
@@ -109,9 +94,12 @@ bool is_printable_word(std::string_view value) {
 
 }  // namespace
 
-bool is_word(char c) { return class_of(c) != Class::kOther || c == '_'; }
-bool is_base64(char c) { return class_of(c) != Class::kOther || c == '+' || c == '/'; }
-bool is_base64url(char c) { return is_word(c) || c == '-'; }
+std::string lower_case(std::string_view text) {
+  std::string out(text);
+  for (char& c : out)
+    if (class_of(c) == Class::kUpper) c = static_cast<char>(c + 32);
+  return out;
+}
 
 size_t distinct_bytes(std::string_view value) {
   std::array<bool, 256> seen{};

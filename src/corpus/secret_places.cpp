@@ -26,8 +26,9 @@ constexpr std::string_view kPasswordNames[] = {"password", "passwd", "passphrase
 
 // Tokens that mark a place in a list or a text and open no door.
 constexpr std::string_view kHarmlessNames[] = {
-    "pagetoken", "nexttoken", "continuationtoken", "synctoken", "csrftoken",   "bostoken",    "eostoken",
-    "padtoken",  "unktoken",  "masktoken",         "subtoken",  "resumetoken", "specialtoken"};
+    "pagetoken",    "nexttoken",      "continuationtoken", "synctoken",   "csrftoken",  "bostoken",
+    "eostoken",     "padtoken",       "unktoken",          "masktoken",   "subtoken",   "resumetoken",
+    "specialtoken", "publickeytoken", "requesttoken",      "changetoken", "actiontoken"};
 
 // What may follow the announcing word: DB_PASSWORD_PROD, token2.
 constexpr std::string_view kNameEndings[] = {"prod", "production", "live",    "staging",
@@ -56,8 +57,9 @@ size_t skip_blanks_back(std::string_view window, size_t at) {
   return at;
 }
 
-// The name before position `end`: bare, quoted, or in brackets and quotes (config["password"]).
-std::string_view name_before(std::string_view window, size_t end) {
+// The name before position `end`, where `op` stands: bare, quoted, or in brackets and quotes
+// (config["password"]).
+std::string_view name_before(std::string_view window, size_t end, char op) {
   end = skip_blanks_back(window, end);
   for (size_t i = 0;
        i < 4 && end > 0 && (is_quote(window[end - 1]) || window[end - 1] == ']' || window[end - 1] == '\\');
@@ -65,6 +67,8 @@ std::string_view name_before(std::string_view window, size_t end) {
     end--;
   size_t begin = end;
   while (begin > 0 && end - begin < kMaxName && is_base64url(window[begin - 1])) begin--;
+  // "AWS::ApiGateway::ApiKey", arn:...:secret:name: part of a longer name.
+  if (begin > 0 && window[begin - 1] == ':' && op == ':') return {};
   return window.substr(begin, end - begin);
 }
 
@@ -76,7 +80,7 @@ std::string_view name_before_annotation(std::string_view window, size_t end) {
     return is_word(c) || is_blank(c) || c == '[' || c == ']' || c == '|' || c == '.';
   };
   while (begin > 0 && end - begin < 40 && in_type(window[begin - 1])) begin--;
-  return begin > 0 && begin < end && window[begin - 1] == ':' ? name_before(window, begin - 1)
+  return begin > 0 && begin < end && window[begin - 1] == ':' ? name_before(window, begin - 1, ':')
                                                               : std::string_view{};
 }
 
@@ -149,7 +153,9 @@ Rule assignment_at(std::string_view window, size_t at, TextKind kind) {
   if (at == 0 ||
       (window[at] == '=' && (window[at - 1] == '!' || window[at - 1] == '<' || window[at - 1] == '>')))
     return std::nullopt;
-  std::string name = plain_name(name_before(window, at));
+  const std::string_view written = name_before(window, at, window[at]);
+  if (written.empty()) return std::nullopt;
+  std::string name = plain_name(written);
   const auto announces = [](const std::string& n) {
     return n.size() >= 3 &&
            (ends_with_any(n, kSecretNames) || n == "pass" || n == "auth" || n == "authorization") &&
@@ -160,7 +166,10 @@ Rule assignment_at(std::string_view window, size_t at, TextKind kind) {
   if (name == "authorization") return authorization_after(window, at + 1);
   const Literal literal = literal_after(window, at + 1);
   if (literal.text.empty() || (!literal.quoted && kind == TextKind::kPython)) return std::nullopt;
+  // "PASS: TestAddress/ipv4" is a test's result.
+  if (name == "pass" && window[at] == ':' && !literal.quoted) return std::nullopt;
   if (name == "auth") return is_basic_login(literal.text) ? Rule("registry-login") : std::nullopt;
+  if (auto known = token_at(window, static_cast<size_t>(literal.text.data() - window.data()))) return known;
   if (is_random(literal.text)) return "assigned-secret";
   const bool for_people = ends_with_any(name, kPasswordNames);
   return for_people && is_password(literal.text) ? Rule("assigned-password") : std::nullopt;

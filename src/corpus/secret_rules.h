@@ -3,6 +3,7 @@
 // than a constant are so chosen that no text makes their stretches overlap more than a few times: the whole
 // stays linear. All functions are pure and thread-safe.
 #pragma once
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -16,10 +17,16 @@ constexpr size_t kAhead = 4096;  // nor further ahead
 
 using Rule = std::optional<std::string_view>;
 
-// Classes of bytes, as table look-ups: letters, digits and '_' make words.
-bool is_word(char c);
-bool is_base64(char c);     // letters, digits, + /
-bool is_base64url(char c);  // letters, digits, - _
+// Classes of bytes. Letters, digits and '_' make words; other alphabets are not distinguished.
+enum class Class : uint8_t { kLower, kUpper, kDigit, kOther };
+constexpr Class class_of(char c) {
+  if (c >= 'a' && c <= 'z') return Class::kLower;
+  if (c >= 'A' && c <= 'Z') return Class::kUpper;
+  return c >= '0' && c <= '9' ? Class::kDigit : Class::kOther;
+}
+constexpr bool is_word(char c) { return class_of(c) != Class::kOther || c == '_'; }
+constexpr bool is_base64(char c) { return class_of(c) != Class::kOther || c == '+' || c == '/'; }
+constexpr bool is_base64url(char c) { return is_word(c) || c == '-'; }
 
 // Tokens with a shape of their own that begin with the word at `at`: provider keys, JSON web tokens, keys in
 // base64.
@@ -42,6 +49,9 @@ bool is_random(std::string_view value);
 bool is_password(std::string_view value);
 bool is_url_password(std::string_view user, std::string_view password);
 bool is_placeholder(std::string_view value);
+
+// ASCII letters in lower case.
+std::string lower_case(std::string_view text);
 
 // How many different bytes the value has.
 size_t distinct_bytes(std::string_view value);

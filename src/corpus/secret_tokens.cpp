@@ -65,13 +65,28 @@ constexpr Shape kShapes[] = {
      Tail::kUpper, 58, 58, "age-key"},
 };
 
-// First bytes of the table's prefixes and of the tokens that have functions of their own.
-constexpr auto kBeginsToken = [] {
-  std::array<bool, 256> table{};
-  for (const Shape& shape : kShapes) table[static_cast<uint8_t>(shape.prefix[0])] = true;
-  for (const char c : {'e', 'L', 's', 'A', 'S', 'h', 'P'}) table[static_cast<uint8_t>(c)] = true;
-  return table;
+// The tokens that have functions of their own below.
+constexpr std::string_view kOtherPrefixes[] = {"eyJ",          "LS0",    "sk-",     "AccountKey",
+                                               "SharedAccess", "hooks.", "discord", "Private-"};
+
+// Pairs of first bytes with which a token can begin, a bit for each pair: most words end their examination
+// here.
+constexpr auto kBeginnings = [] {
+  std::array<uint64_t, 1024> bits{};
+  const auto add = [&](std::string_view prefix) {
+    const auto pair = static_cast<unsigned>(prefix[0]) << 8 | static_cast<unsigned>(prefix[1]);
+    bits[pair / 64] |= uint64_t{1} << pair % 64;
+  };
+  for (const Shape& shape : kShapes) add(shape.prefix);
+  for (const std::string_view prefix : kOtherPrefixes) add(prefix);
+  return bits;
 }();
+
+bool may_begin_token(char first, char second) {
+  const unsigned pair =
+      static_cast<unsigned>(static_cast<uint8_t>(first)) << 8 | static_cast<uint8_t>(second);
+  return (kBeginnings[pair / 64] >> pair % 64 & 1) != 0;
+}
 
 bool is_alnum(char c) { return is_word(c) && c != '_'; }
 
@@ -106,7 +121,7 @@ bool is_dummy(std::string_view tail) { return distinct_bytes(tail) < 6; }
 Rule shape_at(std::string_view window, size_t at, bool after_dash) {
   const std::string_view text = window.substr(at);
   for (const Shape& shape : kShapes) {
-    if (!text.starts_with(shape.prefix)) continue;
+    if (shape.prefix[0] != text[0] || !text.starts_with(shape.prefix)) continue;
     // A dashed run is examined at its beginning only: "glpat-glpat-glpat-..." must not cost a run for each.
     if (after_dash && (shape.tail == Tail::kDashed || shape.tail == Tail::kDotted)) return std::nullopt;
     const std::string_view tail =
@@ -149,10 +164,11 @@ Rule web_token_at(std::string_view window, size_t at) {
   return is_dummy(window.substr(at, end - at)) ? std::nullopt : Rule("json-web-token");
 }
 
-// A PEM private key that was encoded once more, as in Kubernetes configurations.
+// A PEM private key, not its first line alone, that was encoded once more, as in Kubernetes configurations.
 Rule encoded_key_at(std::string_view window, size_t at) {
-  const std::string head = decode_base64(window.substr(at, 80));
-  return head.find("PRIVATE KEY") != head.npos ? Rule("private-key") : std::nullopt;
+  const std::string_view text = run_at(window, at, is_base64);
+  const std::string head = decode_base64(text.substr(0, 80));
+  return text.size() >= 80 && head.find("PRIVATE KEY") != head.npos ? Rule("private-key") : std::nullopt;
 }
 
 bool is_emulator_key(std::string_view key) { return key.starts_with("Eby8vdM02xNOcqFlqUwJPLlmEtlC"); }
@@ -193,7 +209,7 @@ Rule putty_key_at(std::string_view window, size_t at) {
 }  // namespace
 
 Rule token_at(std::string_view window, size_t at) {
-  if (!kBeginsToken[static_cast<uint8_t>(window[at])]) return std::nullopt;
+  if (at + 1 >= window.size() || !may_begin_token(window[at], window[at + 1])) return std::nullopt;
   const char before = at > 0 ? window[at - 1] : ' ';
   if (auto rule = shape_at(window, at, before == '-' || before == '.')) return rule;
   const std::string_view text = window.substr(at);
