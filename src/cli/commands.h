@@ -39,5 +39,6 @@ int cmd_logits(int argc, char** argv);
 int cmd_eval(int argc, char** argv);
 int cmd_bench(int argc, char** argv);
 int cmd_thumbnail(int argc, char** argv);
+int cmd_corpus(int argc, char** argv);
 
 }  // namespace pixellm::cli
