@@ -117,7 +117,7 @@ TEST_F(DamageTest, DamagedErasedVersions) {
   ASSERT_TRUE(store->commit({.tiles = {{{0, 0}, a}, {{1, 0}, b}}}));
   ASSERT_EQ(*store->erase({0, 0, 32, 16}), 2u);
   store.reset();
-  ASSERT_GT(flip_in(a), 0);   // and in pages that are free now
+  ASSERT_GT(flip_in(a), 0);  // and in pages that are free now
   store = open();
   EXPECT_EQ(store->restore({0, 0, 32, 16}).error().code, ErrorCode::kCorrupt);
   EXPECT_TRUE(all_tiles(*store).empty());
@@ -172,7 +172,7 @@ class FileTest : public DamageTest {
     auto found = (*store)->verify();
     return found && found->bad.empty() && found->other.empty() && found->bad_old_versions == 0;
   }
-  void replace(const Buffer& bytes) {   // not synced, which would take most of the time
+  void replace(const Buffer& bytes) {  // not synced, which would take most of the time
     std::ofstream(data_file(), std::ios::binary | std::ios::trunc)
         .write(reinterpret_cast<const char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
   }
