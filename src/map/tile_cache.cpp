@@ -7,7 +7,8 @@
 namespace pixellm {
 
 size_t TileCache::Hash::operator()(TileCoord t) const {
-  // Two odd multipliers and a fold of the product's upper half, so that tiles in rows and columns spread evenly.
+  // Two odd multipliers and a fold of the product's upper half, so that tiles in rows and columns spread
+  // evenly.
   const uint64_t mixed = static_cast<uint64_t>(t.x) * 0x9e3779b97f4a7c15u ^
                          std::rotl(static_cast<uint64_t>(t.y) * 0xc2b2ae3d27d4eb4fu, 31);
   return static_cast<size_t>(mixed ^ mixed >> 29);
@@ -156,9 +157,9 @@ void TileCache::drop_if(const std::function<bool(TileCoord)>& which) {
 }
 
 uint64_t TileCache::room() const {
-  uint64_t held = dirty_.size() + pinned_;
-  for (const CachedTile* tile : dirty_) held -= tile->pins_ > 0;  // counted twice
-  return capacity_ > held ? capacity_ - held : 0;
+  uint64_t room = capacity_;
+  for (const CachedTile* tile = oldest_; tile && !tile->dirty_; tile = tile->newer_) room++;
+  return room > tiles_.size() ? room - tiles_.size() : 0;
 }
 
 TileCacheStats TileCache::stats() const {

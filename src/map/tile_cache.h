@@ -1,10 +1,11 @@
-// The tiles that a world keeps in memory: least recently used ones leave first, changed ones are written back before they
-// leave, pinned ones stay. Every operation takes constant time, apart from write_back() and drop*(), which take time in the
-// tiles they touch. Knows nothing of the disk: it hands changed tiles to a function.
+// The tiles that a world keeps in memory: least recently used ones leave first, changed ones are written back
+// before they leave, pinned ones stay. Every operation takes constant time, apart from write_back() and
+// drop*(), which take time in the tiles they touch. Knows nothing of the disk: it hands changed tiles to a
+// function.
 //
-//   TileCache cache(tile_bytes, 64 << 20, [&](std::span<const TileChange> tiles) { return store->commit({...}); });
-//   CachedTile* tile = cache.find({2, 3});
-//   if (!tile) tile = PIXELLM_TRY(cache.insert({2, 3}));    // room was made; its pixels are whatever memory held
+//   TileCache cache(tile_bytes, 64 << 20, [&](std::span<const TileChange> tiles) { return
+//   store->commit({...}); }); CachedTile* tile = cache.find({2, 3}); if (!tile) tile =
+//   PIXELLM_TRY(cache.insert({2, 3}));    // room was made; its pixels are whatever memory held
 //   cache.mark_dirty(*tile);
 // One thread at a time. A CachedTile is valid until the next insert() or drop*(), a pinned one until unpin().
 #pragma once
@@ -59,9 +60,9 @@ class TileCache {
   // The same without a trace.
   CachedTile* peek(TileCoord coord) const;
 
-  // Makes room for one tile: drops the least recently used tiles that are not pinned, after writing back every changed one
-  // when one of those is due. Fails when writing back fails and no unchanged tile can leave instead. Pinned tiles may hold
-  // more than the budget.
+  // Makes room for one tile: drops the least recently used tiles that are not pinned, after writing back
+  // every changed one when one of those is due. Fails when writing back fails and no unchanged tile can leave
+  // instead. Pinned tiles may hold more than the budget.
   Result<void> make_room();
 
   // make_room(), then a new unchanged tile with undefined pixels. Requires that it is not here.
@@ -69,22 +70,23 @@ class TileCache {
 
   void mark_dirty(CachedTile& tile);
 
-  // Every changed tile in one call of the function. When it fails they stay changed. Not called when there is none.
+  // Every changed tile in one call of the function. When it fails they stay changed. Not called when there is
+  // none.
   Result<void> write_back();
 
   // What is pinned stays and counts as used. A tile may be pinned several times.
   void pin(CachedTile& tile);
   void unpin(CachedTile& tile);
 
-  // Forgets unchanged tiles: all, or those that `which` picks. Pinned ones live on for their pins only, and are not found
-  // any more. Requires that none of them is dirty.
+  // Forgets unchanged tiles: all, or those that `which` picks. Pinned ones live on for their pins only, and
+  // are not found any more. Requires that none of them is dirty.
   void drop_all();
   void drop_if(const std::function<bool(TileCoord)>& which);
 
   std::span<CachedTile* const> dirty() const { return dirty_; }  // in the order in which they were changed
   void count_hits(uint64_t n) { hits_ += n; }                    // found without asking the cache
 
-  // Tiles that may still enter before a changed or a pinned one stands in the way.
+  // Tiles that may enter before make_room() writes back.
   uint64_t room() const;
   TileCacheStats stats() const;
 

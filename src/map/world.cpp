@@ -9,7 +9,9 @@
 
 namespace pixellm {
 
-std::string to_text(const PixelRect& rect) { return fmt::format("{},{},{},{}", rect.x, rect.y, rect.w, rect.h); }
+std::string to_text(const PixelRect& rect) {
+  return fmt::format("{},{},{},{}", rect.x, rect.y, rect.w, rect.h);
+}
 
 World::World(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 World::World(World&&) noexcept = default;

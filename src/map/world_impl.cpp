@@ -10,8 +10,10 @@ namespace pixellm {
 TilePart part_of(const PixelRect& rect, TileCoord tile, uint32_t tile_size) {
   using Wide = __int128;  // a tile at the end of the coordinates reaches beyond int64
   const Wide tile_x = Wide{tile.x} * tile_size, tile_y = Wide{tile.y} * tile_size;
-  const Wide left = std::max<Wide>(tile_x, rect.x), right = std::min<Wide>(tile_x + tile_size, Wide{rect.x} + rect.w);
-  const Wide top = std::max<Wide>(tile_y, rect.y), bottom = std::min<Wide>(tile_y + tile_size, Wide{rect.y} + rect.h);
+  const Wide left = std::max<Wide>(tile_x, rect.x),
+             right = std::min<Wide>(tile_x + tile_size, Wide{rect.x} + rect.w);
+  const Wide top = std::max<Wide>(tile_y, rect.y),
+             bottom = std::min<Wide>(tile_y + tile_size, Wide{rect.y} + rect.h);
   return {.tile = tile,
           .x = static_cast<uint32_t>(left - tile_x),
           .y = static_cast<uint32_t>(top - tile_y),
@@ -21,7 +23,8 @@ TilePart part_of(const PixelRect& rect, TileCoord tile, uint32_t tile_size) {
           .rect_y = static_cast<uint64_t>(top - rect.y)};
 }
 
-World::Impl::Impl(std::unique_ptr<TileStore> opened, std::unique_ptr<StoreSnapshot> state, uint64_t cache_budget)
+World::Impl::Impl(std::unique_ptr<TileStore> opened, std::unique_ptr<StoreSnapshot> state,
+                  uint64_t cache_budget)
     : store(std::move(opened)),
       tile_size(store->tile_size()),
       tile_bytes(store->tile_bytes()),
@@ -65,13 +68,15 @@ Result<World::Impl::Use> World::Impl::begin_change(const PixelRect& rect, std::s
   if (read_only) return std::unexpected(read_only_error(verb));
   PIXELLM_CHECK(check_rect(rect));
   if (const PixelLayer* layer = layer_at(rect))
-    return fail(ErrorCode::kInvalidArgument, fmt::format("cannot {} {}: {} is mounted at {}", verb, to_text(rect),
-                                                         layer->name(), to_text(layer->rect())));
+    return fail(ErrorCode::kInvalidArgument,
+                fmt::format("cannot {} {}: {} is mounted at {}", verb, to_text(rect), layer->name(),
+                            to_text(layer->rect())));
   return begin();
 }
 
 const PixelLayer* World::Impl::layer_at(const PixelRect& rect) const {
-  const auto it = std::ranges::find_if(layers, [&](const auto& l) { return !intersect(l->rect(), rect).empty(); });
+  const auto it =
+      std::ranges::find_if(layers, [&](const auto& l) { return !intersect(l->rect(), rect).empty(); });
   return it == layers.end() ? nullptr : it->get();
 }
 
@@ -96,11 +101,13 @@ Result<uint64_t> World::Impl::change_store(const std::function<Result<uint64_t>(
 
 Result<void> World::Impl::commit(std::span<const TileChange> tiles) {
   StoreChanges changes{.tiles = {tiles.begin(), tiles.end()}, .lengths = {}};
-  for (const auto& [place, length] : new_lengths) changes.lengths.push_back({place.first, place.second, length});
-  PIXELLM_TRY(change_store([&](TileStore& s) -> Result<uint64_t> {
+  for (const auto& [place, length] : new_lengths)
+    changes.lengths.push_back({place.first, place.second, length});
+  const auto write = [&](TileStore& s) -> Result<uint64_t> {
     PIXELLM_CHECK(s.commit(changes));
-    return 0;
-  }));
+    return changes.tiles.size();
+  };
+  PIXELLM_TRY(change_store(write));
   new_lengths.clear();
   return {};
 }
@@ -127,7 +134,8 @@ Result<TilePixels> World::Impl::load_pixels(TileCoord tile) {
   auto view = PIXELLM_TRY(stored(tile));
   if (!view) return TilePixels{};
   const uint64_t moves = snapshot_moves;
-  const bool has_room = cache.make_room().has_value();       // else a disk is full: reading goes on without the cache
+  const bool has_room =
+      cache.make_room().has_value();  // else a disk is full: reading goes on without the cache
   if (moves != snapshot_moves || !snapshot_is_live) view = PIXELLM_TRY(stored(tile));
   if (!has_room) return TilePixels{view->data(), nullptr};
   CachedTile* cached = PIXELLM_TRY(cache.insert(tile));
@@ -160,7 +168,8 @@ Result<CachedTile*> World::Impl::tile_to_paint(TileCoord coord, bool whole) {
 Result<std::vector<TileCoord>> World::Impl::new_tiles(const TileRect& rect) const {
   std::vector<TileCoord> found;
   for (const CachedTile* tile : cache.dirty())
-    if (rect.contains(tile->coord()) && !PIXELLM_TRY(snapshot->has_tile(tile->coord()))) found.push_back(tile->coord());
+    if (rect.contains(tile->coord()) && !PIXELLM_TRY(snapshot->has_tile(tile->coord())))
+      found.push_back(tile->coord());
   return found;
 }
 

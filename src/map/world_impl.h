@@ -1,4 +1,5 @@
-// What the parts of World share: the store, its snapshot, the cache, and the tile that is being painted or looked at.
+// What the parts of World share: the store, its snapshot, the cache, and the tile that is being painted or
+// looked at.
 #pragma once
 #include <cstring>
 #include <functional>
@@ -27,8 +28,8 @@ struct TilePart {
 // Requires that they meet, and check_rect().
 TilePart part_of(const PixelRect& rect, TileCoord tile, uint32_t tile_size);
 
-// The tile that get() and set() used last, so that its other pixels need no look-up. Offsets are computed modulo 2^64: the
-// origin of a tile at the end of the coordinates may lie outside int64.
+// The tile that get() and set() used last, so that its other pixels need no look-up. Offsets are computed
+// modulo 2^64: the origin of a tile at the end of the coordinates may lie outside int64.
 struct HotTile {
   uint64_t x = 0, y = 0;  // the first pixel
   uint32_t size = 0;      // 0: none
@@ -51,8 +52,8 @@ struct TilePixels {
 };
 
 struct World::Impl {
-  // Lets the snapshot of a world opened for reading go at the end of an operation, so that a reader that waits does not
-  // keep a writer from using pages again.
+  // Lets the snapshot of a world opened for reading go at the end of an operation, so that a reader that
+  // waits does not keep a writer from using pages again.
   class Use {
    public:
     explicit Use(Impl* world) : world_(world) {}
@@ -75,10 +76,10 @@ struct World::Impl {
   Result<void> refresh_snapshot();
   void release_snapshot();
 
-  Result<std::optional<Bytes>> stored(TileCoord tile);    // in the mapping, until the snapshot moves
-  Result<TilePixels> find_pixels(TileCoord tile);         // leaves the cache as it is
-  Result<TilePixels> load_pixels(TileCoord tile);         // puts an existing tile into the cache where it has room
-  Result<CachedTile*> cached_tile(TileCoord tile);        // puts it into the cache, black when it does not exist
+  Result<std::optional<Bytes>> stored(TileCoord tile);  // in the mapping, until the snapshot moves
+  Result<TilePixels> find_pixels(TileCoord tile);       // leaves the cache as it is
+  Result<TilePixels> load_pixels(TileCoord tile);   // puts an existing tile into the cache where it has room
+  Result<CachedTile*> cached_tile(TileCoord tile);  // puts it into the cache, black when it does not exist
   Result<CachedTile*> insert_from_store(TileCoord tile);  // the same for one that is not there
 
   // The tile in the cache, marked dirty. `whole`: all of its pixels will be painted, they are undefined now.
@@ -107,7 +108,7 @@ struct World::Impl {
   std::unique_ptr<StoreSnapshot> snapshot;
   bool snapshot_is_live = true;
   uint64_t snapshot_moves = 0;
-  uint64_t version;                                             // of the state that the cache's clean tiles are from
+  uint64_t version;  // of the state that the cache's clean tiles are from
   std::map<std::pair<int64_t, int64_t>, uint64_t> new_lengths;  // of byte regions, not on disk yet
   TileCache cache;
   HotTile hot;
