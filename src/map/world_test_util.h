@@ -14,8 +14,18 @@ using store_test::Buffer;
 
 constexpr Rgb kBlack{0, 0, 0}, kRed{255, 0, 0}, kGreen{0, 255, 0}, kBlue{0, 0, 255};
 
+// In memory where the system has such a folder: what these tests ask does not depend on the disk.
 class WorldTest : public store_test::StoreTest {
  protected:
+  void SetUp() override {
+    std::string pattern = "/dev/shm/pixellm-world-XXXXXX";
+    if (::mkdtemp(pattern.data()) != nullptr) {
+      folder_ = pattern;
+    } else {
+      StoreTest::SetUp();
+    }
+  }
+
   World open_world(const WorldOptions& options = {}) const {
     auto opened = World::open(world(), options);
     if (!opened) ADD_FAILURE() << opened.error().message;
