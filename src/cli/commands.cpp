@@ -28,6 +28,7 @@ constexpr Command kCommands[] = {
     {"bench", "measure speed beside the machine's limits", cmd_bench},
     {"thumbnail", "draw a small picture of a model", cmd_thumbnail},
     {"corpus", "collect texts to train on", cmd_corpus},
+    {"map", "an endless plane of pixels on disk", cmd_map},
 };
 
 // Edits (insert, delete, replace) that turn a into b.
