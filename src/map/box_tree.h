@@ -19,14 +19,14 @@ class BoxTree {
 
  private:
   struct Node {
-    Rect hull;                          // of all boxes below
-    uint32_t first = 0, count = 0;      // places in order_
-    uint32_t right = 0;                 // node of the second half, the first half's follows this one; 0: a leaf
+    Rect hull;                      // of all boxes below
+    uint32_t first = 0, count = 0;  // places in order_
+    uint32_t right = 0;             // node of the second half, the first half's follows this one; 0: a leaf
   };
   uint32_t build(uint32_t first, uint32_t count);
   std::vector<Rect> boxes_;
   std::vector<uint32_t> order_;
-  std::vector<Node> nodes_;             // the root first
+  std::vector<Node> nodes_;  // the root first
 };
 
 }  // namespace pixellm

@@ -5,11 +5,13 @@
 namespace pixellm {
 
 Result<ModelWorld> open_model_world(const std::string& path) {
-  ModelWorld world = PIXELLM_TRY(ModelWorld::create(PIXELLM_TRY(Model::from_plane(PIXELLM_TRY(PixelPlane::open(path))))));
+  PixelPlane plane = PIXELLM_TRY(PixelPlane::open(path));
+  Model model = PIXELLM_TRY(Model::from_plane(std::move(plane)));
+  ModelWorld world = PIXELLM_TRY(ModelWorld::create(std::move(model)));
   const Digest found = PIXELLM_TRY(world.model().hash_head()), promised = world.model().header().head_sha256;
   if (found != promised)
-    return fail(ErrorCode::kCorrupt, fmt::format("{}: damaged: the head's SHA-256 is {}, the file says {}", path,
-                                                 to_hex(found), to_hex(promised)));
+    return fail(ErrorCode::kCorrupt, fmt::format("{}: damaged: the head's SHA-256 is {}, the file says {}",
+                                                 path, to_hex(found), to_hex(promised)));
   return world;
 }
 
@@ -20,15 +22,16 @@ Result<const ModelWorld*> ModelLayer::model() const {
     return fail_in(fmt::format("map: the model mounted at {},{}", record_.rect.x, record_.rect.y),
                    std::move(opened).error());
   if (const Digest& found = opened->model().header().head_sha256; found != record_.head_sha256)
-    return fail(ErrorCode::kCorrupt,
-                fmt::format("map: {} is not the model that was mounted at {},{}: its head's SHA-256 is {}, it was "
-                            "{}. Hint: unmount it and mount it again",
-                            record_.path, record_.rect.x, record_.rect.y, to_hex(found),
-                            to_hex(record_.head_sha256)));
+    return fail(
+        ErrorCode::kCorrupt,
+        fmt::format("map: {} is not the model that was mounted at {},{}: its head's SHA-256 is {}, it was "
+                    "{}. Hint: unmount it and mount it again",
+                    record_.path, record_.rect.x, record_.rect.y, to_hex(found),
+                    to_hex(record_.head_sha256)));
   if (opened->width() != record_.rect.w || opened->height() != record_.rect.h)
-    return fail(ErrorCode::kCorrupt, fmt::format("map: the mount of {} is recorded with {} x {} pixels, the model has {} x {}",
-                                                 record_.path, record_.rect.w, record_.rect.h, opened->width(),
-                                                 opened->height()));
+    return fail(ErrorCode::kCorrupt,
+                fmt::format("map: the mount of {} is recorded with {} x {} pixels, the model has {} x {}",
+                            record_.path, record_.rect.w, record_.rect.h, opened->width(), opened->height()));
   model_ = std::move(*opened);
   return &*model_;
 }

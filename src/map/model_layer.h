@@ -10,8 +10,8 @@
 
 namespace pixellm {
 
-// The model is opened when it is first needed and checked to be the one that was mounted; while that fails, each use tries
-// again. One thread at a time.
+// The model is opened when it is first needed and checked to be the one that was mounted; while that fails,
+// each use tries again. One thread at a time.
 class ModelLayer : public PixelLayer {
  public:
   explicit ModelLayer(MountRecord record) : record_(std::move(record)) {}

@@ -90,8 +90,8 @@ void ModelWorld::copy_stored(const TensorInfo& t, uint64_t position, MutableByte
 }
 
 // The part of the piece at `area` that lies in `part`: one run of stored bytes for every row of pixels.
-void ModelWorld::read_piece(const TensorInfo& t, uint64_t piece, const Rect& area, const Rect& part, uint8_t* out,
-                            uint64_t out_stride) const {
+void ModelWorld::read_piece(const TensorInfo& t, uint64_t piece, const Rect& area, const Rect& part,
+                            uint8_t* out, uint64_t out_stride) const {
   const Rect common = common_part(area, part);
   const uint64_t piece_bytes = t.stored_bytes / t.world_parts;
   for (uint64_t y = common.y; y < uint64_t{common.y} + common.h; y++) {
@@ -167,7 +167,8 @@ std::vector<ElementAt> ModelWorld::elements_at(const TensorInfo& t, uint64_t pos
     const uint64_t cell = p / type.cell_bytes, along_k = view.cells_along_k();
     const auto at = block_byte_at(t.type, static_cast<uint32_t>(p % type.cell_bytes));
     if (!at) continue;
-    const uint64_t row = cell / along_k * kCellRows + at->row, cell_column = cell % along_k * type.cell_columns;
+    const uint64_t row = cell / along_k * kCellRows + at->row,
+                   cell_column = cell % along_k * type.cell_columns;
     const uint64_t column = cell_column + uint64_t{at->block} * type.block_elements;
     if (row >= t.n_rows() || column >= t.k()) continue;
     // The cell as if it were a matrix of its own, row by row.
@@ -184,11 +185,13 @@ std::vector<ElementAt> ModelWorld::elements_at(const TensorInfo& t, uint64_t pos
   return elements;
 }
 
-Result<std::pair<uint32_t, uint32_t>> ModelWorld::place_of(const TensorInfo& t, uint64_t row, uint64_t column) const {
+Result<std::pair<uint32_t, uint32_t>> ModelWorld::place_of(const TensorInfo& t, uint64_t row,
+                                                           uint64_t column) const {
   if (row >= t.n_rows() || column >= t.k())
-    return fail(ErrorCode::kInvalidArgument,
-                fmt::format("{}: row {}, column {} of tensor {}, which has {} rows and {} columns, counted from 0",
-                            model_.plane().path(), row, column, quoted(t.name), t.n_rows(), t.k()));
+    return fail(
+        ErrorCode::kInvalidArgument,
+        fmt::format("{}: row {}, column {} of tensor {}, which has {} rows and {} columns, counted from 0",
+                    model_.plane().path(), row, column, pixellm::quoted(t.name), t.n_rows(), t.k()));
   const TypeTraits& type = traits(t.type);
   const auto element = static_cast<uint32_t>(column % type.block_elements);
   const uint32_t byte = byte_of_element(t.type, element);
@@ -199,12 +202,14 @@ Result<std::pair<uint32_t, uint32_t>> ModelWorld::place_of(const TensorInfo& t, 
     const uint64_t cell = row / kCellRows * ceil_div(t.k(), type.cell_columns) + column / type.cell_columns;
     const auto block = static_cast<uint32_t>(column % type.cell_columns / type.block_elements);
     const auto row_in_cell = static_cast<uint32_t>(row % kCellRows);
-    position = cell * type.cell_bytes + cell_byte_of(t.type, {.row = row_in_cell, .block = block, .byte = byte});
+    position =
+        cell * type.cell_bytes + cell_byte_of(t.type, {.row = row_in_cell, .block = block, .byte = byte});
   }
   const Pieces pieces(t);
   const Rect area = pieces.area(t, static_cast<uint32_t>(position / pieces.bytes));
   const uint64_t pixel = position % pieces.bytes / kSamples;
-  return std::pair(static_cast<uint32_t>(area.x + pixel % area.w), static_cast<uint32_t>(area.y + pixel / area.w));
+  return std::pair(static_cast<uint32_t>(area.x + pixel % area.w),
+                   static_cast<uint32_t>(area.y + pixel / area.w));
 }
 
 }  // namespace pixellm

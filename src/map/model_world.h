@@ -1,6 +1,6 @@
-// The pixels of one model's own world, read from its picture: which stored byte of which tensor stands at a pixel, which
-// weights that byte bears on, and back. Coordinates count from the world's upper left corner. Spec: spec/pxi-llm.md,
-// sections 4 and 7, and spec/cells.md.
+// The pixels of one model's own world, read from its picture: which stored byte of which tensor stands at a
+// pixel, which weights that byte bears on, and back. Coordinates count from the world's upper left corner.
+// Spec: spec/pxi-llm.md, sections 4 and 7, and spec/cells.md.
 //
 //   ModelWorld world = PIXELLM_TRY(ModelWorld::create(std::move(model)));
 //   world.read({.x = 0, .y = 64, .w = 256, .h = 16}, out, 3 * 256);
@@ -26,7 +26,8 @@ class ModelWorld {
   uint32_t width() const { return model_.header().world_width; }
   uint32_t height() const { return model_.header().world_height; }
 
-  // Pixels of `part`, row i at out + i * out_stride; black where no tensor's bytes are. Requires a part inside the world.
+  // Pixels of `part`, row i at out + i * out_stride; black where no tensor's bytes are. Requires a part
+  // inside the world.
   void read(const Rect& part, uint8_t* out, uint64_t out_stride) const;
 
   // The tensors' rectangles, as far as they lie in `part`.
@@ -39,7 +40,8 @@ class ModelWorld {
   };
   std::optional<Weights> weights_at(uint32_t x, uint32_t y) const;
 
-  // The pixel with the first byte of the element's own bits. kInvalidArgument: the tensor has no such element.
+  // The pixel with the first byte of the element's own bits. kInvalidArgument: the tensor has no such
+  // element.
   Result<std::pair<uint32_t, uint32_t>> place_of(const TensorInfo& t, uint64_t row, uint64_t column) const;
 
  private:

@@ -57,7 +57,8 @@ Result<MountRecord> MountRecord::decode(const StoreRecord& record) {
     return fail(ErrorCode::kUnsupported, fmt::format("map: record {} has version {}, this program reads {}",
                                                      record.name, version, kVersion));
   if (v.size() < kPaths) return corrupt(fmt::format("{} bytes, at least {} are needed", v.size(), kPaths));
-  const uint64_t path_length = load_le<uint32_t>(&v[kPathLength]), given_length = load_le<uint32_t>(&v[kGivenLength]);
+  const uint64_t path_length = load_le<uint32_t>(&v[kPathLength]),
+                 given_length = load_le<uint32_t>(&v[kGivenLength]);
   if (v.size() != kPaths + path_length + given_length || path_length == 0)
     return corrupt(fmt::format("{} bytes with paths of {} and {}", v.size(), path_length, given_length));
   MountRecord m;
@@ -85,9 +86,9 @@ Result<std::vector<MountRecord>> read_mounts(const TileStore& store) {
 
 const MountRecord* find_mount(const std::vector<MountRecord>& mounts, const std::string& path) {
   const std::string canonical = canonical_path(path), absolute = absolute_path(path);
-  for (const auto& [member, wanted] : {std::pair(&MountRecord::path, &canonical),
-                                       std::pair(&MountRecord::given_path, &absolute),
-                                       std::pair(&MountRecord::path, &absolute)})
+  for (const auto& [member, wanted] :
+       {std::pair(&MountRecord::path, &canonical), std::pair(&MountRecord::given_path, &absolute),
+        std::pair(&MountRecord::path, &absolute)})
     for (const MountRecord& m : mounts)
       if (m.*member == *wanted) return &m;
   return nullptr;

@@ -11,19 +11,20 @@ namespace pixellm {
 
 struct MountRecord {
   PixelRect rect;
-  Digest head_sha256{};     // of the model: what it was when it was mounted
-  std::string path;         // canonical
-  std::string given_path;   // as it was given, made absolute
+  Digest head_sha256{};    // of the model: what it was when it was mounted
+  std::string path;        // canonical
+  std::string given_path;  // as it was given, made absolute
 
   StoreRecord encode() const;
-  static Result<MountRecord> decode(const StoreRecord& record);   // kCorrupt, kUnsupported: a newer version
+  static Result<MountRecord> decode(const StoreRecord& record);  // kCorrupt, kUnsupported: a newer version
 };
 
-inline constexpr std::string_view kMountPrefix = "mount:";   // of the records' names
+inline constexpr std::string_view kMountPrefix = "mount:";  // of the records' names
 
 Result<std::vector<MountRecord>> read_mounts(const TileStore& store);
 
-// The record whose model a path names: the file's canonical path, or the path that was given then. nullptr: none.
+// The record whose model a path names: the file's canonical path, or the path that was given then. nullptr:
+// none.
 const MountRecord* find_mount(const std::vector<MountRecord>& mounts, const std::string& path);
 
 // The path made absolute, `.` and `..` taken out, links left.
