@@ -15,6 +15,14 @@ uint64_t squares(uint64_t pixels, uint32_t zoom) {
   return (pixels >> zoom) + ((pixels & ((uint64_t{1} << zoom) - 1)) != 0);
 }
 
+// Both round half up.
+uint8_t rounded_shift(uint64_t sum, uint32_t bits) {
+  return static_cast<uint8_t>((sum + ((uint64_t{1} << bits) >> 1)) >> bits);
+}
+uint8_t rounded_quotient(uint64_t sum, Wide n) {
+  return sum == 0 ? uint8_t{0} : static_cast<uint8_t>((2 * Wide{sum} + n) / (2 * n));
+}
+
 }  // namespace
 
 // The pixels that a world can hold, 2^56 bytes at most, keep every sum within 64 bits.
@@ -50,9 +58,10 @@ void AreaSums::averages(uint8_t* out, uint64_t out_stride) const {
     const uint64_t down = std::min(side, source_.h - (y << zoom_));
     uint8_t* p = out;
     for (uint64_t x = 0; x < width_; x++) {
-      const Wide n = Wide{std::min(side, source_.w - (x << zoom_))} * down;
+      const uint64_t across = std::min(side, source_.w - (x << zoom_));
+      const bool is_whole = across == side && down == side && zoom_ < kMaxZoom;
       for (int channel = 0; channel < 3; channel++, sum++)
-        *p++ = *sum == 0 ? 0 : static_cast<uint8_t>((2 * Wide{*sum} + n) / (2 * n));
+        *p++ = is_whole ? rounded_shift(*sum, 2 * zoom_) : rounded_quotient(*sum, Wide{across} * down);
     }
   }
 }

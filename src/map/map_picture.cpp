@@ -9,6 +9,7 @@
 #include <variant>
 
 #include "map/area_sums.h"
+#include "map/world_impl.h"
 #include "pixel/flat_png.h"
 #include "pixel/plane.h"
 #include "pixel/png_encode.h"
@@ -21,6 +22,8 @@ constexpr uint64_t kBlockPixels = uint64_t{1} << 21;  // output pixels whose sum
 constexpr uint64_t kReadPixels = uint64_t{1} << 18;   // source pixels read at a time
 constexpr uint64_t kReadWidth = uint64_t{1} << 12;
 
+int64_t moved(int64_t at, uint64_t n) { return static_cast<int64_t>(static_cast<uint64_t>(at) + n); }
+
 // ---- what exists
 
 // `from` without `hole`, in at most four rectangles.
@@ -30,23 +33,20 @@ void subtract(const PixelRect& from, const PixelRect& hole, std::vector<PixelRec
   const auto span = [](int64_t a, int64_t b) { return static_cast<uint64_t>(b) - static_cast<uint64_t>(a); };
   const uint64_t above = span(from.y, common.y), left = span(from.x, common.x);
   const uint64_t below = from.h - above - common.h, right = from.w - left - common.w;
-  const auto after = [](int64_t a, uint64_t n) { return static_cast<int64_t>(static_cast<uint64_t>(a) + n); };
   if (above) out.push_back({.x = from.x, .y = from.y, .w = from.w, .h = above});
-  if (below) out.push_back({.x = from.x, .y = after(common.y, common.h), .w = from.w, .h = below});
+  if (below) out.push_back({.x = from.x, .y = moved(common.y, common.h), .w = from.w, .h = below});
   if (left) out.push_back({.x = from.x, .y = common.y, .w = left, .h = common.h});
-  if (right) out.push_back({.x = after(common.x, common.w), .y = common.y, .w = right, .h = common.h});
+  if (right) out.push_back({.x = moved(common.x, common.w), .y = common.y, .w = right, .h = common.h});
 }
 
 // Rectangles, apart from each other, that hold everything inside `rect` that may not be black.
 Result<std::vector<PixelRect>> occupied(World& world, const PixelRect& rect) {
   std::vector<PixelRect> found;
   const std::vector<TileCoord> tiles = PIXELLM_TRY(world.tiles(rect));
-  const int64_t size = world.tile_size();
   std::vector<PixelRect> parts, rest;
   for (const TileCoord& tile : tiles) {
-    const PixelRect whole{
-        .x = tile.x * size, .y = tile.y * size, .w = world.tile_size(), .h = world.tile_size()};
-    parts.assign(1, intersect(whole, rect));
+    const TilePart inside = part_of(rect, tile, world.tile_size());
+    parts.assign(1, {.x = moved(rect.x, inside.rect_x), .y = moved(rect.y, inside.rect_y), .w = inside.w, .h = inside.h});
     for (const auto& layer : world.layers()) {
       rest.clear();
       for (const PixelRect& part : parts) subtract(part, layer->rect(), rest);
@@ -124,8 +124,8 @@ Result<void> gather(World& world, AreaSums& sums, std::vector<uint8_t>& buffer) 
     const uint64_t w = std::min(source.w, kReadWidth), h = std::min(source.h, kReadPixels / w);
     for (uint64_t y = 0; y < source.h; y += h)
       for (uint64_t x = 0; x < source.w; x += w) {
-        const PixelRect part{.x = static_cast<int64_t>(static_cast<uint64_t>(source.x) + x),
-                             .y = static_cast<int64_t>(static_cast<uint64_t>(source.y) + y),
+        const PixelRect part{.x = moved(source.x, x),
+                             .y = moved(source.y, y),
                              .w = std::min(w, source.w - x),
                              .h = std::min(h, source.h - y)};
         buffer.resize(3 * part.w * part.h);
@@ -157,8 +157,8 @@ Result<void> export_picture(World& world, const PixelRect& rect, uint32_t zoom, 
     for (uint64_t x = 0; x < m.width; x += block_width) {
       const uint64_t n_columns = std::min(block_width, m.width - x);
       const uint64_t left = source_offset(x, zoom, rect.w), top = source_offset(y, zoom, rect.h);
-      AreaSums sums({.x = static_cast<int64_t>(static_cast<uint64_t>(rect.x) + left),
-                     .y = static_cast<int64_t>(static_cast<uint64_t>(rect.y) + top),
+      AreaSums sums({.x = moved(rect.x, left),
+                     .y = moved(rect.y, top),
                      .w = source_offset(x + n_columns, zoom, rect.w) - left,
                      .h = source_offset(y + n_rows, zoom, rect.h) - top},
                     zoom);
@@ -217,10 +217,10 @@ Result<PixelRect> import_picture(World& world, const std::string& path, int64_t 
   const uint64_t across = ceil_div(kReadWidth, world.tile_size()) * world.tile_size();
   std::vector<uint8_t> rgb;
   for (uint64_t top = 0, h; top < rect.h; top += h) {
-    const int64_t at_y = static_cast<int64_t>(static_cast<uint64_t>(y) + top);
+    const int64_t at_y = moved(y, top);
     h = std::min(rect.h - top, to_next_tile(at_y, world.tile_size()));
     for (uint64_t left = 0, w; left < rect.w; left += w) {
-      const int64_t at_x = static_cast<int64_t>(static_cast<uint64_t>(x) + left);
+      const int64_t at_x = moved(x, left);
       w = std::min(rect.w - left, across - world.tile_size() + to_next_tile(at_x, world.tile_size()));
       rgb.resize(3 * w * h);
       for (uint64_t i = 0; i < h; i++)

@@ -8,6 +8,7 @@
 
 #include "map/model_layer.h"
 #include "map/mount_record.h"
+#include "map/world_impl.h"
 #include "model/text.h"
 #include "tensor/dtype.h"
 
@@ -17,8 +18,6 @@ namespace {
 bool contains(const PixelRect& r, int64_t x, int64_t y) {
   return !intersect(r, {.x = x, .y = y, .w = 1, .h = 1}).empty();
 }
-
-std::string place_name(const PixelRect& r) { return fmt::format("{},{},{},{}", r.x, r.y, r.w, r.h); }
 
 // The layer of a recorded mount; nullptr when open_mounts() has not added it.
 const ModelLayer* layer_of(const World& world, const std::string& canonical_path) {
@@ -40,7 +39,7 @@ Result<void> check_against(const std::vector<MountRecord>& mounts, const MountRe
     if (!intersect(m.rect, record.rect).empty())
       return fail(ErrorCode::kInvalidArgument,
                   fmt::format("map: {} would cover {}, which meets the mount of {} at {}", record.path,
-                              place_name(record.rect), m.path, place_name(m.rect)));
+                              to_text(record.rect), m.path, to_text(m.rect)));
   }
   return {};
 }
