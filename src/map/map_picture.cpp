@@ -46,7 +46,9 @@ Result<std::vector<PixelRect>> occupied(World& world, const PixelRect& rect) {
   std::vector<PixelRect> parts, rest;
   for (const TileCoord& tile : tiles) {
     const TilePart inside = part_of(rect, tile, world.tile_size());
-    parts.assign(1, {.x = moved(rect.x, inside.rect_x), .y = moved(rect.y, inside.rect_y), .w = inside.w, .h = inside.h});
+    parts.assign(
+        1,
+        {.x = moved(rect.x, inside.rect_x), .y = moved(rect.y, inside.rect_y), .w = inside.w, .h = inside.h});
     for (const auto& layer : world.layers()) {
       rest.clear();
       for (const PixelRect& part : parts) subtract(part, layer->rect(), rest);
