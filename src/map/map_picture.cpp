@@ -212,8 +212,12 @@ uint64_t to_next_tile(int64_t at, uint32_t tile_size) {
 
 Result<PixelRect> import_picture(World& world, const std::string& path, int64_t x, int64_t y) {
   const PixelPlane plane = PIXELLM_TRY(PixelPlane::open(path));
+  return import_picture(world, plane, x, y);
+}
+
+Result<PixelRect> import_picture(World& world, const PixelPlane& plane, int64_t x, int64_t y) {
   const PixelRect rect{.x = x, .y = y, .w = plane.width(), .h = plane.rows()};
-  PIXELLM_CHECK(check_paintable(world, rect, path));
+  PIXELLM_CHECK(check_paintable(world, rect, plane.path()));
   PIXELLM_CHECK(check_intact(plane));
   // A row of tiles at a time, each tile written once.
   const uint64_t across = ceil_div(kReadWidth, world.tile_size()) * world.tile_size();
