@@ -25,6 +25,7 @@ class Pictures : public ::testing::Test {
 
   World open(uint32_t tile_size = 64) {
     auto world = World::open(folder_.path("world"), {.tile_size = tile_size});
+    EXPECT_TRUE(world) << world.error().message;
     PIXELLM_ASSERT(world);
     return std::move(*world);
   }
@@ -155,7 +156,12 @@ TEST_F(Pictures, ShowMountedModels) {
     ASSERT_EQ(export_and_read(world, rect, zoom), brute_force(world, rect, zoom)) << "zoom " << zoom;
   }
   std::filesystem::remove(folder_.path("model.png"));
-  World again = (world = open(), open_mounts(world).value(), std::move(world));
+  ASSERT_TRUE(world.flush());
+  {
+    const World closed = std::move(world);
+  }
+  World again = open();
+  ASSERT_TRUE(open_mounts(again));
   EXPECT_FALSE(export_picture(again, {.x = 250, .y = -170, .w = 9, .h = 9}, 0, folder_.path("no.png")));
   EXPECT_TRUE(export_picture(again, {.x = -100, .y = -170, .w = 9, .h = 9}, 0, folder_.path("yes.png")));
   EXPECT_FALSE(std::filesystem::exists(folder_.path("no.png")));
