@@ -5,14 +5,13 @@
 
 #include "cli/common.h"
 #include "cli/map_commands.h"
+#include "cli/map_operations.h"
 #include "cli/world_flags.h"
 #include "map/model_world.h"
 #include "map/mounts.h"
 
 namespace pixellm::cli {
 namespace {
-
-using Json = nlohmann::ordered_json;
 
 // Opens the model as --verify asks, for its damage only.
 Result<Model> open_checked(const std::string& path, const ModelFlags& flags) {
@@ -27,21 +26,7 @@ Result<void> check_if_asked(const std::string& path, const ModelFlags& flags) {
   return {};
 }
 
-Json to_json(const std::optional<WeightPlace>& place) {
-  if (!place)
-    return {{"model", nullptr}, {"tensor", nullptr}, {"type", nullptr}, {"elements", Json::array()}};
-  Json elements = Json::array();
-  for (const ElementAt& e : place->elements)
-    elements.push_back({{"row", e.row}, {"column", e.column}, {"value", static_cast<double>(e.value)}});
-  return {{"model", place->model},
-          {"tensor", place->tensor},
-          {"type", place->type},
-          {"elements", std::move(elements)}};
-}
-
-void print(const Json& json) {
-  fmt::print("{}\n", json.dump(-1, ' ', false, Json::error_handler_t::replace));
-}
+void print_json(const Json& json) { fmt::print("{}\n", to_line(json)); }
 
 void print(const WeightPlace& place) {
   fmt::print("{}\n{} {}\n", printable(place.model), printable(place.tensor), place.type);
@@ -125,13 +110,13 @@ int cmd_map_locate(int argc, char** argv) {
     const auto place = locate_element(*world, path, tensor, row, column);
     if (!place) return report(place.error());
     const auto [x, y] = *place;
-    as_json ? print({{"x", x}, {"y", y}}) : fmt::print("{},{}\n", x, y);
+    as_json ? print_json({{"x", x}, {"y", y}}) : fmt::print("{},{}\n", x, y);
     return 0;
   }
   const auto rect = locate_tensor(*world, path, tensor);
   if (!rect) return report(rect.error());
   if (as_json) {
-    print({{"x", rect->x}, {"y", rect->y}, {"w", rect->w}, {"h", rect->h}});
+    print_json({{"x", rect->x}, {"y", rect->y}, {"w", rect->w}, {"h", rect->h}});
   } else {
     fmt::print("{},{},{},{}\n", rect->x, rect->y, rect->w, rect->h);
   }
@@ -162,7 +147,7 @@ int cmd_map_where(int argc, char** argv) {
   if (!place) return report(place.error());
   if (*place)
     if (auto intact = check_if_asked((*place)->model, model_flags); !intact) return report(intact.error());
-  if (as_json) return print(to_json(*place)), 0;
+  if (as_json) return print_json(to_json(*place)), 0;
   if (!*place)
     return report(
         {ErrorCode::kNotFound, fmt::format("map: no mounted model has weights at {},{}", at.x, at.y)});

@@ -104,7 +104,7 @@ Result<void> open_mounts(World& world) {
   std::vector<MountRecord> mounts = PIXELLM_TRY(read_mounts(world.store()));
   for (MountRecord& record : mounts)
     if (layer_of(world, record.path) == nullptr)
-      PIXELLM_CHECK(world.add_layer(std::make_unique<ModelLayer>(std::move(record))));
+      PIXELLM_CHECK(world.add_layer(std::make_unique<ModelLayer>(std::move(record)), /*is_kept=*/true));
   return {};
 }
 

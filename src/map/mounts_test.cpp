@@ -131,6 +131,23 @@ TEST_F(Mounts, AnOverlapIsFoundWithoutTheLayers) {
   EXPECT_THAT(refused(mount_model(*bare, a_, 0, 0)).message, HasSubstr("meets the mount of"));
 }
 
+// A repaired tile may bring back pixels that were painted before the model was mounted.
+TEST_F(Mounts, AKeptMountCoversWhatComesBackUnderIt) {
+  ASSERT_TRUE(mount_model(*world_, b_, 0, 0));
+  const auto before = pixels({.w = 256, .h = 64});
+  const std::vector<uint8_t> white(world_->store().tile_bytes(), 255);
+  ASSERT_TRUE(world_->store().commit({.tiles = {{.tile = {1, 0}, .rgb = white}}, .lengths = {}}));
+  reopen();
+  EXPECT_EQ(pixels({.w = 256, .h = 64}), before);
+  ASSERT_TRUE(export_picture(*world_, {.w = 256, .h = 64}, 0, folder_.path("out.png")));
+  std::vector<uint8_t> picture(before.size());
+  ASSERT_TRUE(PixelPlane::open(folder_.path("out.png"))->read(0, picture));
+  EXPECT_EQ(picture, before);
+  ASSERT_TRUE(unmount_model(*world_, b_));
+  EXPECT_EQ(world_->get(64, 0).value(), (Rgb{255, 255, 255}));
+  EXPECT_THAT(refused(mount_model(*world_, b_, 0, 0)).message, HasSubstr("painted"));
+}
+
 TEST_F(Mounts, UnmountGivesTheAreaBack) {
   ASSERT_TRUE(mount_model(*world_, b_, 0, 0));
   EXPECT_EQ(refused(unmount_model(*world_, a_)).code, ErrorCode::kNotFound);
