@@ -29,7 +29,7 @@ using Rgb = std::array<uint8_t, 3>;
 struct WorldOptions {
   bool read_only = false;
   bool create = true;
-  std::optional<uint32_t> tile_size;
+  std::optional<uint32_t> tile_size = std::nullopt;
   uint64_t cache_bytes = uint64_t{64} << 20;     // budget of tile memory; at least one tile is always kept
 };
 

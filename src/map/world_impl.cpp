@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <limits>
 
 namespace pixellm {
 
@@ -23,12 +24,25 @@ TilePart part_of(const PixelRect& rect, TileCoord tile, uint32_t tile_size) {
           .rect_y = static_cast<uint64_t>(top - rect.y)};
 }
 
+namespace {
+
+// All but the outermost tiles, which reach beyond int64 unless their size is a power of two.
+TileRect tiles_inside(uint32_t tile_size) {
+  using Limits = std::numeric_limits<int64_t>;
+  const TileCoord first = tile_at(Limits::min(), Limits::min(), tile_size);
+  const TileCoord last = tile_at(Limits::max(), Limits::max(), tile_size);
+  return {{first.x + 1, first.y + 1}, {last.x - 1, last.y - 1}};
+}
+
+}  // namespace
+
 World::Impl::Impl(std::unique_ptr<TileStore> opened, std::unique_ptr<StoreSnapshot> state,
                   uint64_t cache_budget)
     : store(std::move(opened)),
       tile_size(store->tile_size()),
       tile_bytes(store->tile_bytes()),
       read_only(store->read_only()),
+      inner_tiles(tiles_inside(tile_size)),
       snapshot(std::move(state)),
       version(snapshot->version()),
       cache(tile_bytes, cache_budget, [this](std::span<const TileChange> tiles) { return commit(tiles); }),
@@ -83,6 +97,7 @@ const PixelLayer* World::Impl::layer_at(const PixelRect& rect) const {
 void World::Impl::make_hot(TileCoord tile, const uint8_t* rgb, uint8_t* writable) {
   for (const auto& layer : layers)
     if (tiles_of(layer->rect(), tile_size)->contains(tile)) return;
+  if (!inner_tiles.contains(tile)) return;
   hot = {.x = static_cast<uint64_t>(tile.x) * tile_size,
          .y = static_cast<uint64_t>(tile.y) * tile_size,
          .size = tile_size,

@@ -105,6 +105,7 @@ struct World::Impl {
   const uint32_t tile_size;
   const uint64_t tile_bytes;
   const bool read_only;
+  const TileRect inner_tiles;
   std::unique_ptr<StoreSnapshot> snapshot;
   bool snapshot_is_live = true;
   uint64_t snapshot_moves = 0;
