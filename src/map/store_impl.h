@@ -26,7 +26,7 @@ class LmdbSnapshot : public StoreSnapshot {
   Result<bool> refresh() override;
   void release() override;
 
-  const StoreReader& reader() const { return *reader_; }
+  const ReadTxn& txn() const { return txn_; }
   const WorldRecord& world() const { return world_; }
 
  private:

@@ -53,9 +53,9 @@ Result<std::unique_ptr<TileStore>> TileStore::open(const std::string& folder, co
     return fail(ErrorCode::kInvalidArgument,
                 fmt::format("{}: its tiles have size {}, not {}; a world keeps its tile size", folder,
                             world.tile_size, *options.tile_size));
-  if (world.txn_id != snapshot->reader().txn().id())
+  if (world.txn_id != snapshot->txn().txn().id())
     return fail(ErrorCode::kCorrupt, fmt::format("{}: its record was written by change {}, the file says {}",
-                                                 folder, world.txn_id, snapshot->reader().txn().id()));
+                                                 folder, world.txn_id, snapshot->txn().txn().id()));
   return std::make_unique<LmdbTileStore>(std::move(env), std::move(writer), world.tile_size);
 }
 
