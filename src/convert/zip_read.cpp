@@ -239,8 +239,8 @@ Result<uint64_t> read_local(const ByteSource& source, ZipMember& m, uint64_t dir
   if (!data_end || *data_end > directory_offset) return past_directory(data_end.value_or(UINT64_MAX));
   std::vector<uint8_t> rest(n_name + n_extra);
   PIXELLM_CHECK(source.read_at(*header_end, rest));
-  if (!std::ranges::equal(Bytes(rest).first(n_name), m.name) || load_le<uint16_t>(&header[8]) != m.method ||
-      (flags & (kEncryptedFlags | kPatchFlag)))
+  if (std::string_view(reinterpret_cast<const char*>(rest.data()), n_name) != m.name ||
+      load_le<uint16_t>(&header[8]) != m.method || (flags & (kEncryptedFlags | kPatchFlag)))
     return corrupt(what + ": its local header disagrees with the directory");
   if (flags & kDescriptorFlag)
     return *data_end + PIXELLM_TRY(descriptor_bytes(source, m, *data_end, directory_offset, what));
