@@ -60,8 +60,10 @@ const NpyArray* NpzFile::find(std::string_view name) const {
 Result<void> write_npz(const std::string& path, std::span<const NpzFile::Entry> arrays) {
   AtomicFile file = PIXELLM_TRY(AtomicFile::create(path));
   ZipWriter zip(file);
-  for (const auto& [name, array] : arrays)
+  for (const auto& [name, array] : arrays) {
+    if (name.empty()) return fail(ErrorCode::kInvalidArgument, "npz: an array has an empty name");
     PIXELLM_CHECK(zip.add(name + std::string(kSuffix), write_npy(array)));
+  }
   PIXELLM_CHECK(zip.finish());
   return file.commit();
 }

@@ -49,7 +49,7 @@ class NpzFile {
 };
 
 // The file that numpy.savez(path, **arrays) writes, in this order, bit for bit (stored members, ZIP64 extra fields, DOS
-// epoch). Atomic. kInvalidArgument: a name that is no plain relative path, or twice.
+// epoch). Atomic. kInvalidArgument: a name that is empty, no plain relative path, or twice.
 Result<void> write_npz(const std::string& path, std::span<const NpzFile::Entry> arrays);
 
 }  // namespace pixellm
