@@ -13,6 +13,7 @@
 #include "base/error.h"
 #include "infer/config.h"
 #include "model/model.h"
+#include "model/pair_writer.h"
 
 namespace pixellm {
 
@@ -39,29 +40,6 @@ struct TinyTensor {
   TensorType type = TensorType::kF32;
   std::vector<uint64_t> dims;  // GGUF order
   std::vector<uint8_t> bytes;  // GGUF blocks, row by row
-};
-
-// Key/value pairs in GGUF's encoding.
-class PairWriter {
- public:
-  void text(std::string_view key, std::string_view value);
-  void integer(std::string_view key, uint32_t value);
-  void number(std::string_view key, float value);
-  void flag(std::string_view key, bool value);
-  void texts(std::string_view key, const std::vector<std::string>& values);
-  void integers(std::string_view key, const std::vector<int32_t>& values);
-
-  const std::vector<uint8_t>& bytes() const { return bytes_; }
-  uint64_t count() const { return count_; }
-
- private:
-  void begin(std::string_view key, MetadataType type);
-  void put_text(std::string_view value);
-  template <class T>
-  void put(T value);
-
-  std::vector<uint8_t> bytes_;
-  uint64_t count_ = 0;
 };
 
 struct TinyModel {
