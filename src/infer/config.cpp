@@ -268,6 +268,19 @@ Result<std::optional<bool>> read_flag(const Metadata& metadata, std::string_view
   return flag;
 }
 
+// A vocabulary of code points has no list: its size is the architecture's.
+Result<uint64_t> read_code_point_count(const Metadata& metadata) {
+  if (metadata.find("tokenizer.ggml.tokens"))
+    return fail(ErrorCode::kCorrupt,
+                fmt::format("tokenizer: model {} beside a list tokenizer.ggml.tokens", kCodePointModel));
+  const std::string key = fmt::format("{}.vocab_size", metadata.string("general.architecture").value_or(""));
+  const std::optional<int64_t> size = metadata.integer(key);
+  if (!size || *size < 1)
+    return fail(ErrorCode::kCorrupt,
+                fmt::format("tokenizer: model {} needs an integer {} of at least 1", kCodePointModel, key));
+  return static_cast<uint64_t>(*size);
+}
+
 Result<void> read_token_kinds(const Metadata& metadata, TokenizerSpec& spec) {
   if (!metadata.find("tokenizer.ggml.token_type")) return {};
   const auto kinds = metadata.integers("tokenizer.ggml.token_type");
@@ -332,7 +345,10 @@ Result<TokenizerSpec> read_tokenizer_spec(const Metadata& metadata) {
   spec.model = *model;
   spec.pre = metadata.string("tokenizer.ggml.pre").value_or("");
   spec.model_name = metadata.string("general.name").value_or("");
-  PIXELLM_CHECK(read_token_lists(metadata, spec));
+  if (spec.model == kCodePointModel)
+    spec.vocab_size = PIXELLM_TRY(read_code_point_count(metadata));
+  else
+    PIXELLM_CHECK(read_token_lists(metadata, spec));
 
   spec.bos = PIXELLM_TRY(read_token_id(metadata, "tokenizer.ggml.bos_token_id"));
   spec.eos = PIXELLM_TRY(read_token_id(metadata, "tokenizer.ggml.eos_token_id"));
