@@ -10,12 +10,13 @@
 namespace pixellm {
 namespace {
 
-constexpr std::array<std::pair<std::string_view, Architecture>, 5> kArchitectures = {{
+constexpr std::array<std::pair<std::string_view, Architecture>, 6> kArchitectures = {{
     {"gpt2", Architecture::kGpt2},
     {"llama", Architecture::kLlama},
     {"qwen2", Architecture::kQwen2},
     {"qwen3", Architecture::kQwen3},
     {"gemma3", Architecture::kGemma3},
+    {"mlp", Architecture::kMlp},
 }};
 
 // Widths and counts stay far below what a product of three of them needs to leave 64 bits.
@@ -130,7 +131,14 @@ Result<void> read_sizes(const Model& model, const Keys& keys, ModelConfig& c) {
   c.embedding_length = PIXELLM_TRY(keys.integer("embedding_length", 1, kMaxWidth));
   c.feed_forward_length = PIXELLM_TRY(keys.integer("feed_forward_length", 1, kMaxWidth));
   c.context_length = PIXELLM_TRY(keys.integer("context_length", 1, kMaxContext));
-  return read_heads(keys, c);
+  return {};
+}
+
+// One hidden layer is what the network has.
+Result<void> check_mlp(const Keys& keys, const ModelConfig& c) {
+  if (c.n_layers == 1) return {};
+  return fail(ErrorCode::kUnsupported, fmt::format("config: {} is {}, architecture mlp is implemented with 1",
+                                                   keys.name("block_count"), c.n_layers));
 }
 
 Result<void> refuse_unsupported(const Keys& keys, const Metadata& metadata) {
@@ -235,7 +243,7 @@ Result<void> read_gemma3(const Keys& keys, const Metadata& metadata, ModelConfig
   return {};
 }
 
-Result<void> read_vocabulary(const Model& model, ModelConfig& c) {
+Result<void> read_vocabulary(const Model& model, const Keys& keys, ModelConfig& c) {
   const TensorInfo* embedding = model.find("token_embd.weight");
   if (!embedding) return fail(ErrorCode::kCorrupt, "config: tensor token_embd.weight is missing");
   if (embedding->n_rows() > static_cast<uint64_t>(std::numeric_limits<TokenId>::max()))
@@ -247,6 +255,22 @@ Result<void> read_vocabulary(const Model& model, ModelConfig& c) {
     return fail(ErrorCode::kCorrupt,
                 fmt::format("config: the vocabulary has {} tokens, token_embd.weight {} rows", tokens->count,
                             c.vocab_size));
+  if (tokens) return {};
+  const auto size = PIXELLM_TRY(keys.optional_integer("vocab_size", 1, std::numeric_limits<TokenId>::max()));
+  if (size.value_or(c.vocab_size) != c.vocab_size)
+    return fail(ErrorCode::kCorrupt, fmt::format("config: {} is {}, token_embd.weight has {} rows",
+                                                 keys.name("vocab_size"), *size, c.vocab_size));
+  return {};
+}
+
+Result<void> read_transformer(const Keys& keys, const Metadata& metadata, ModelConfig& c) {
+  PIXELLM_CHECK(read_heads(keys, c));
+  PIXELLM_CHECK(refuse_unsupported(keys, metadata));
+  PIXELLM_CHECK(read_norm_eps(keys, c));
+  PIXELLM_CHECK(read_rope(keys, metadata, c));
+  c.attention_scale = 1.0f / std::sqrt(static_cast<float>(c.head_dim));
+  if (c.architecture == Architecture::kGemma3) PIXELLM_CHECK(read_gemma3(keys, metadata, c));
+  c.attention_scale = static_cast<float>(PIXELLM_TRY(keys.positive("attention.scale", c.attention_scale)));
   return {};
 }
 
@@ -328,13 +352,12 @@ Result<ModelConfig> read_config(const Model& model) {
   c.architecture = PIXELLM_TRY(find_architecture(metadata));
   const Keys keys(metadata, architecture_name(c.architecture));
   PIXELLM_CHECK(read_sizes(model, keys, c));
-  PIXELLM_CHECK(refuse_unsupported(keys, metadata));
-  PIXELLM_CHECK(read_norm_eps(keys, c));
-  PIXELLM_CHECK(read_rope(keys, metadata, c));
-  c.attention_scale = 1.0f / std::sqrt(static_cast<float>(c.head_dim));
-  if (c.architecture == Architecture::kGemma3) PIXELLM_CHECK(read_gemma3(keys, metadata, c));
-  c.attention_scale = static_cast<float>(PIXELLM_TRY(keys.positive("attention.scale", c.attention_scale)));
-  PIXELLM_CHECK(read_vocabulary(model, c));
+  PIXELLM_CHECK(read_vocabulary(model, keys, c));
+  if (c.architecture == Architecture::kMlp) {
+    PIXELLM_CHECK(check_mlp(keys, c));
+  } else {
+    PIXELLM_CHECK(read_transformer(keys, metadata, c));
+  }
   return c;
 }
 

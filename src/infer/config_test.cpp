@@ -120,7 +120,7 @@ TEST_F(ConfigTest, UnknownArchitectureIsNamedWithTheKnownOnes) {
       with(tiny(), "general.architecture", [](PairWriter& p) { p.text("general.architecture", "mamba"); }));
   EXPECT_EQ(e.code, ErrorCode::kUnsupported);
   EXPECT_THAT(e.message, HasSubstr("'mamba'"));
-  EXPECT_THAT(e.message, HasSubstr("gpt2, llama, qwen2, qwen3, gemma3"));
+  EXPECT_THAT(e.message, HasSubstr("gpt2, llama, qwen2, qwen3, gemma3, mlp"));
 }
 
 TEST_F(ConfigTest, WhatIsNotImplementedIsRefusedByName) {
