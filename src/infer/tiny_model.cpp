@@ -107,6 +107,7 @@ class Builder {
   void vector(const std::string& name, uint64_t n, float mean, float deviation);
   void norm(const std::string& name);
   void linear(const std::string& name, uint64_t k, uint64_t n_rows, bool bias);
+  void mlp();
   void metadata();
   void vocabulary();
   void layer(uint32_t index);
@@ -179,6 +180,21 @@ void Builder::vocabulary() {
   p.integer("tokenizer.ggml.eos_token_id", spec_.vocab_size - 1);
 }
 
+// The v0 network's kind: three matrices, biases always, a vocabulary of code points.
+void Builder::mlp() {
+  PairWriter& p = out_.pairs;
+  p.text("general.architecture", "mlp");
+  p.integer("mlp.block_count", 1);
+  p.integer("mlp.context_length", spec_.context_length);
+  p.integer("mlp.embedding_length", spec_.embedding_length);
+  p.integer("mlp.feed_forward_length", spec_.feed_forward_length);
+  p.integer("mlp.vocab_size", spec_.vocab_size);
+  p.text("tokenizer.ggml.model", kCodePointModel);
+  matrix("token_embd.weight", spec_.embedding_length, spec_.vocab_size, 0.5f);
+  linear("blk.0.ffn_up", spec_.embedding_length, spec_.feed_forward_length, true);
+  linear("output", spec_.feed_forward_length, spec_.vocab_size, true);
+}
+
 void Builder::metadata() {
   PairWriter& p = out_.pairs;
   const std::string name(architecture_name(spec_.architecture)), arch = name + ".";
@@ -237,6 +253,10 @@ void Builder::layer(uint32_t index) {
 }
 
 TinyModel Builder::build() {
+  if (is(Architecture::kMlp)) {
+    mlp();
+    return std::move(out_);
+  }
   metadata();
   matrix("token_embd.weight", spec_.embedding_length, spec_.vocab_size,
          is(Architecture::kGemma3) ? 0.06f : 0.5f);

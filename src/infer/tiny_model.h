@@ -25,7 +25,7 @@ struct TinySpec {
   uint32_t vocab_size = 300, context_length = 96;
   bool tied_output = true;
   bool fused_qkv = false;        // GPT-2 always has it
-  bool biases = false;           // on every product of Llama; Qwen2 has them on q, k, v always
+  bool biases = false;           // on every product of Llama; Qwen2 has them on q, k, v always, mlp on all
   bool rope_factors = false;     // Llama
   float rope_linear_factor = 0;  // 0: none
   uint32_t n_rot = 0;            // 0: head_dim
@@ -54,7 +54,8 @@ struct TinyModel {
   Result<Model> open() const;
 };
 
-// Byte-level vocabulary: ids 0..255 are the byte symbols, the last id ends a text, those between are unused.
+// Byte-level vocabulary: ids 0..255 are the byte symbols, the last id ends a text, those between are unused. Of
+// architecture mlp: code points.
 TinyModel make_tiny_model(const TinySpec& spec);
 
 }  // namespace pixellm
