@@ -1,4 +1,5 @@
-// The v0 network: token embeddings averaged, one hidden layer with ReLU, one output layer. spec/v0.md, sections 2, 4 and 7.
+// The v0 network: token embeddings averaged, one hidden layer with ReLU, one output layer. spec/v0.md,
+// sections 2, 4 and 7.
 //
 //   Network network = initial_network(42).network;             // the original's untrained weights
 //   auto ids = PIXELLM_TRY(tokenize("hello pixels", network.vocab_size));
@@ -39,11 +40,15 @@ struct Network {
   std::vector<float> b_out;     // [vocab_size]
 
   std::array<Tensor, 5> tensors() const;  // in the order of the .npz: embed, hidden, b_hidden, out, b_out
+  std::vector<float>* member(std::string_view name);  // nullptr for an unknown name
   uint64_t parameters() const;
 };
 
 // Shape of the tensor `name` in a network of these sizes; empty for an unknown name.
 std::vector<uint64_t> tensor_shape(std::string_view name, uint32_t vocab_size, uint32_t model_dim);
+
+// As NumPy writes a shape: "(1024, 128)", "(128,)".
+std::string shape_text(std::span<const uint64_t> shape);
 
 struct InitialNetwork {
   Network network;
@@ -51,8 +56,8 @@ struct InitialNetwork {
 };
 InitialNetwork initial_network(uint64_t seed);
 
-// The five arrays of an .npz, in any order; nothing else may be in it. kCorrupt, kUnsupported, kInvalidArgument (NaN or
-// infinity) name the array.
+// The five arrays of an .npz, in any order; nothing else may be in it. kCorrupt, kUnsupported,
+// kInvalidArgument (NaN or infinity) name the array.
 Result<Network> read_network(const std::string& path);
 Result<void> write_network(const std::string& path, const Network& network);
 

@@ -1,5 +1,5 @@
-// The product for one vector width, included once per target region with PIXELLM_LANES set. No standard header here:
-// inline functions compiled for two targets would be merged when linked.
+// The product for one vector width, included once per target region with PIXELLM_LANES set. No standard
+// header here: inline functions compiled for two targets would be merged when linked.
 
 typedef float Lanes __attribute__((vector_size(PIXELLM_LANES * 4)));
 
@@ -34,20 +34,22 @@ inline void tile(size_t k, const Operand& a, const float* b, size_t b_stride, fl
   }
 }
 
-inline void single_vector(size_t k, const Operand& a, const float* b, size_t b_stride, float* c, const float* rate) {
+inline void single_vector(size_t k, const Operand& a, const float* b, size_t b_stride, float* c,
+                          const float* rate) {
   Lanes sum = {};
   for (size_t p = 0; p < k; p++) sum += a.data[p * a.column] * load(b + p * b_stride);
   finish(sum, c, rate);
 }
 
-inline void single_element(size_t k, const Operand& a, const float* b, size_t b_stride, float* c, const float* rate) {
+inline void single_element(size_t k, const Operand& a, const float* b, size_t b_stride, float* c,
+                           const float* rate) {
   float sum = 0;
   for (size_t p = 0; p < k; p++) sum += a.data[p * a.column] * b[p * b_stride];
   *c = rate ? *c - *rate * sum : sum;
 }
 
-void product(RowRange rows, size_t n, size_t k, Operand a, const float* b, size_t b_stride, float* c, size_t c_stride,
-             const float* rate) {
+static void product(RowRange rows, size_t n, size_t k, Operand a, const float* b, size_t b_stride, float* c,
+                    size_t c_stride, const float* rate) {
   size_t j = 0;
   for (; j + kTileColumns <= n; j += kTileColumns) {
     size_t i = rows.begin;
@@ -55,7 +57,8 @@ void product(RowRange rows, size_t n, size_t k, Operand a, const float* b, size_
       tile(k, {a.data + i * a.row, a.row, a.column}, b + j, b_stride, c + i * c_stride + j, c_stride, rate);
     for (; i < rows.end; i++)
       for (size_t at = j; at < j + kTileColumns; at += kLanes)
-        single_vector(k, {a.data + i * a.row, a.row, a.column}, b + at, b_stride, c + i * c_stride + at, rate);
+        single_vector(k, {a.data + i * a.row, a.row, a.column}, b + at, b_stride, c + i * c_stride + at,
+                      rate);
   }
   for (; j < n; j++)
     for (size_t i = rows.begin; i < rows.end; i++)

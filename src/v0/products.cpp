@@ -54,14 +54,14 @@ void multiply(RowRange rows, size_t n, size_t k, Operand a, const float* b, size
   product(rows, n, k, a, b, b_stride, c, c_stride, nullptr);
 }
 
-void multiply_subtract(RowRange rows, size_t n, size_t k, Operand a, const float* b, size_t b_stride, float* c,
-                       size_t c_stride, float rate) {
+void multiply_subtract(RowRange rows, size_t n, size_t k, Operand a, const float* b, size_t b_stride,
+                       float* c, size_t c_stride, float rate) {
   static const Product product = best_product();
   product(rows, n, k, a, b, b_stride, c, c_stride, &rate);
 }
 
-void multiply_baseline(RowRange rows, size_t n, size_t k, Operand a, const float* b, size_t b_stride, float* c,
-                       size_t c_stride) {
+void multiply_baseline(RowRange rows, size_t n, size_t k, Operand a, const float* b, size_t b_stride,
+                       float* c, size_t c_stride) {
   baseline::product(rows, n, k, a, b, b_stride, c, c_stride, nullptr);
 }
 
