@@ -99,10 +99,7 @@ Result<PixelTensor> parse_tensor(const Json& json, size_t index, const PixelMeta
                             shown(t.name)));
   PIXELLM_CHECK(fields.expect("dtype", "float32"));
   const Json& shape = *PIXELLM_TRY(fields.find("shape"));
-  if (shape != Json(t.shape))
-    return fail(ErrorCode::kCorrupt,
-                fmt::format("meta: tensor {}: the shape is not [{}], as the architecture wants", t.name,
-                            fmt::join(t.shape, ", ")));
+  if (shape != Json(t.shape)) return wrong(where + "shape", shape, shape_text(t.shape));
   uint64_t elements = 1;
   for (const uint64_t n : t.shape) elements *= n;  // at most kMaxVocabSize * kMaxModelDim
   t.offset = PIXELLM_TRY(fields.count("offset", 0, std::numeric_limits<uint32_t>::max()));

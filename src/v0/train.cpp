@@ -196,7 +196,7 @@ void Trainer::update_embedding(RowRange dims) {
 TrainOptions default_options(Objective objective) {
   TrainOptions options;
   options.objective = objective;
-  options.steps = 2000;
+  options.steps = objective == Objective::kOriginal ? 2000 : 10000;
   options.lr = objective == Objective::kOriginal ? 0.001 : 1.0;
   return options;
 }
