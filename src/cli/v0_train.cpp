@@ -76,6 +76,14 @@ Result<void> train(const TrainFlags& flags, int threads) {
   return {};
 }
 
+// CLI11 takes "-1" for the largest number.
+void add_seed_option(CLI::App& app, uint64_t& seed, const std::string& help) {
+  app.add_option("--seed", seed, help)
+      ->check([](const std::string& text) { return text.find('-') == text.npos ? "" : "is negative"; },
+              "UINT")
+      ->capture_default_str();
+}
+
 Result<void> init(const std::string& out, uint64_t seed) {
   const auto network = v0::initial_network(seed).network;
   PIXELLM_CHECK(v0::write_network(out, network));
@@ -90,7 +98,7 @@ int cmd_v0_init(int argc, char** argv) {
   std::string out;
   uint64_t seed = 42;
   app.add_option("-o,--output", out, "the .npz to write; - is standard output")->required();
-  app.add_option("--seed", seed, "any 64-bit number")->capture_default_str();
+  add_seed_option(app, seed, "any unsigned 64-bit number");
   app.footer("Example:\n  pixellm v0 init -o pixellm_v0.npz");
   if (auto status = parse(app, argc, argv)) return *status;
   const auto done = init(out, seed);
@@ -121,7 +129,7 @@ int cmd_v0_train(int argc, char** argv) {
   app.add_option("--window", o.window,
                  "tokens a window; fewer predict better, for the network does not see their order")
       ->capture_default_str();
-  app.add_option("--seed", o.seed, "of the weights and the batches")->capture_default_str();
+  add_seed_option(app, o.seed, "of the weights and the batches");
   app.add_option("--held-out", flags.held_out, "a text to measure the loss on afterwards");
   app.add_flag("--json", flags.json, "a line every 100 steps on standard output: {step, loss, batch_loss}");
   common.add_threads_to(app);

@@ -212,9 +212,10 @@ Result<Network> train(std::span<const TokenId> tokens, const TrainOptions& optio
     initial.rng.integers(0, end, starts);
     const double loss = trainer.step(starts, pool);
     if (!std::isfinite(loss))
-      return fail(ErrorCode::kInvalidArgument,
-                  fmt::format("v0: step {}: the loss is {}; a smaller learning rate than {} may help", i,
-                              loss, options.lr));
+      return fail(
+          ErrorCode::kInvalidArgument,
+          fmt::format("v0: step {}: the loss is no finite number; a smaller learning rate than {} may help",
+                      i, options.lr));
     if (on_step) PIXELLM_CHECK(on_step(i, loss));
   }
   return std::move(trainer.network());
