@@ -29,6 +29,7 @@ constexpr Command kCommands[] = {
     {"thumbnail", "draw a small picture of a model", cmd_thumbnail},
     {"corpus", "collect texts to train on", cmd_corpus},
     {"map", "an endless plane of pixels on disk", cmd_map},
+    {"v0", "the first brain in pixels: init, train, encode, infer, ask", cmd_v0},
 };
 
 // Edits (insert, delete, replace) that turn a into b.

@@ -41,5 +41,6 @@ int cmd_bench(int argc, char** argv);
 int cmd_thumbnail(int argc, char** argv);
 int cmd_corpus(int argc, char** argv);
 int cmd_map(int argc, char** argv);
+int cmd_v0(int argc, char** argv);
 
 }  // namespace pixellm::cli
