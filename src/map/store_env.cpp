@@ -1,0 +1,212 @@
+#include "map/store_env.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <map>
+#include <utility>
+
+#include "map/store_pages.h"
+
+namespace pixellm {
+namespace {
+
+struct Registry {
+  std::mutex lock;
+  std::map<std::pair<uint64_t, uint64_t>, StoreEnv*> open;
+};
+Registry& registry() {
+  static Registry r;
+  return r;
+}
+
+Result<void> lock_file(int fd, int operation, const std::string& path) {
+  int rc;
+  do rc = ::flock(fd, operation);
+  while (rc != 0 && errno == EINTR);
+  if (rc == 0) return {};
+  if (errno == EWOULDBLOCK) return fail(ErrorCode::kBusy, path + " is locked");
+  return system_error(path, "lock", errno);
+}
+
+bool refuses_writing(int error) { return error == EACCES || error == EPERM || error == EROFS; }
+
+}  // namespace
+
+Descriptor::Descriptor(Descriptor&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
+Descriptor& Descriptor::operator=(Descriptor&& other) noexcept {
+  std::swap(fd_, other.fd_);
+  return *this;
+}
+Descriptor::~Descriptor() {
+  if (fd_ >= 0) ::close(fd_);
+}
+
+std::unexpected<Error> system_error(const std::string& path, const char* action, int error) {
+  const auto code = error == ENOENT || error == ENOTDIR ? ErrorCode::kNotFound : ErrorCode::kIo;
+  return fail(code, fmt::format("{}: cannot {}: {}", path, action, std::strerror(error)));
+}
+
+Result<void> sync_folder(const std::string& folder) {
+  const Descriptor fd(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!fd || ::fsync(fd.get()) != 0) return system_error(folder, "write", errno);
+  return {};
+}
+
+// ---- StoreEnv
+
+Result<std::shared_ptr<StoreEnv>> StoreEnv::acquire(const std::string& folder, bool for_writing) {
+  struct stat st{};
+  if (::stat(folder.c_str(), &st) != 0) return system_error(folder, "open", errno);
+  const auto handle = [](StoreEnv* env) {
+    ++env->users_;
+    return std::shared_ptr<StoreEnv>(env, [](StoreEnv* e) { release(e); });
+  };
+  Registry& r = registry();
+  const std::lock_guard hold(r.lock);
+  const std::pair<uint64_t, uint64_t> id(st.st_dev, st.st_ino);
+  if (const auto it = r.open.find(id); it != r.open.end()) {
+    if (for_writing && !it->second->may_write_)
+      return fail(ErrorCode::kBusy,
+                  fmt::format("{}: this process has it open without permission to write", folder));
+    return handle(it->second);
+  }
+  std::unique_ptr<StoreEnv> env(new StoreEnv);
+  env->folder_ = folder;
+  env->device_ = id.first;
+  env->inode_ = id.second;
+  PIXELLM_CHECK(env->open_files(for_writing));
+  PIXELLM_CHECK(env->open_lmdb());
+  r.open[id] = env.get();
+  return handle(env.release());
+}
+
+// The registry stays locked until the files are closed: opening them anew while LMDB closes them would lose
+// its locks.
+void StoreEnv::release(StoreEnv* env) {
+  Registry& r = registry();
+  const std::lock_guard hold(r.lock);
+  if (--env->users_ > 0) return;
+  r.open.erase({env->device_, env->inode_});
+  delete env;
+}
+
+StoreEnv::~StoreEnv() {
+  guard_.reset();
+  lmdb_.reset();  // before the descriptor of its lock file: closing that drops LMDB's own locks
+}
+
+Result<void> StoreEnv::open_files(bool for_writing) {
+  const std::string data = folder_ + "/" + kDataFile, lock = folder_ + "/" + kLockFile;
+  for (;;) {
+    data_ = Descriptor(::open(data.c_str(), O_RDONLY | O_CLOEXEC));
+    if (!data_) return system_error(data, "open", errno);
+    struct stat here{}, there{};
+    if (::fstat(data_.get(), &here) != 0) return system_error(data, "examine", errno);
+    if (!S_ISREG(here.st_mode)) return fail(ErrorCode::kInvalidArgument, data + ": is not a regular file");
+    if (auto r = lock_file(data_.get(), LOCK_SH | LOCK_NB, data); !r) {
+      if (r.error().code == ErrorCode::kBusy)
+        return fail(ErrorCode::kBusy,
+                    fmt::format("{}: the world is being compacted; try again when that is done", folder_));
+      if (for_writing) return std::unexpected(r.error());  // readers can do on file systems without locks
+    }
+    if (::stat(data.c_str(), &there) == 0 && here.st_dev == there.st_dev && here.st_ino == there.st_ino)
+      break;
+  }
+  const Descriptor writable(::open(data.c_str(), O_RDWR | O_CLOEXEC));
+  if (for_writing && !writable) return system_error(data, "open for writing", errno);
+  lock_ = Descriptor(::open(lock.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666));
+  if (!lock_) {
+    if (for_writing || !refuses_writing(errno)) return system_error(lock, "open", errno);
+    unregistered_ = true;
+    lock_ = Descriptor(::open(lock.c_str(), O_RDONLY | O_CLOEXEC));  // none: nobody has written here yet
+  }
+  may_write_ = static_cast<bool>(writable) && !unregistered_;
+  return {};
+}
+
+Result<void> StoreEnv::open_lmdb() {
+  PIXELLM_TRY(read_meta_page(data_.get(), folder_ + "/" + kDataFile));
+  lmdb_ = PIXELLM_TRY(LmdbEnv::open(folder_, folder_, {.read_only = !may_write_, .no_lock = unregistered_}));
+  if (!unregistered_) lmdb_->forget_dead_readers();
+  return lmdb_->open_databases(false);
+}
+
+uint64_t StoreEnv::file_bytes() const {
+  struct stat st{};
+  return ::fstat(data_.get(), &st) == 0 ? static_cast<uint64_t>(st.st_size) : 0;
+}
+
+// LMDB uses a page again when no registered reader can see it. For those without write permission, which only
+// hold a lock on the lock file, this process keeps a reader of its own: begun before the next change, it is
+// older than what they lose.
+Result<LmdbTxn> StoreEnv::begin_write() {
+  if (!lmdb_)
+    return fail(ErrorCode::kIo, folder_ + ": cannot be used after a failed compaction; open it again");
+  if (lock_file(lock_.get(), LOCK_EX | LOCK_NB, folder_)) {
+    lock_file(lock_.get(), LOCK_UN, folder_).value();
+    guard_.reset();
+  } else if (!guard_) {
+    guard_.emplace(PIXELLM_TRY(lmdb_->begin_read()));
+  }
+  lmdb_->forget_dead_readers();
+  return lmdb_->begin_write();
+}
+
+Result<void> StoreEnv::enter_reader() {
+  if (!lmdb_)
+    return fail(ErrorCode::kIo, folder_ + ": cannot be used after a failed compaction; open it again");
+  if (!unregistered_ || !lock_) return {};
+  const std::lock_guard hold(readers_lock_);
+  if (readers_ == 0) PIXELLM_CHECK(lock_file(lock_.get(), LOCK_SH, folder_));
+  ++readers_;
+  return {};
+}
+
+void StoreEnv::leave_reader() {
+  if (!unregistered_ || !lock_) return;
+  const std::lock_guard hold(readers_lock_);
+  if (--readers_ == 0) (void)lock_file(lock_.get(), LOCK_UN, folder_);
+}
+
+// ---- ReadTxn
+
+Result<ReadTxn> ReadTxn::begin(std::shared_ptr<StoreEnv> env) {
+  ReadTxn out(std::move(env));
+  PIXELLM_CHECK(out.renew());
+  return out;
+}
+
+ReadTxn::~ReadTxn() {
+  if (env_) release();
+}
+
+void ReadTxn::release() {
+  if (!active_) return;
+  active_ = false;
+  txn_->reset();
+  env_->leave_reader();
+}
+
+Result<void> ReadTxn::renew() {
+  release();
+  PIXELLM_CHECK(env_->enter_reader());
+  auto taken = [&]() -> Result<void> {
+    if (txn_) return txn_->renew();
+    txn_.emplace(PIXELLM_TRY(env_->lmdb_->begin_read()));
+    return {};
+  }();
+  if (taken)
+    active_ = true;
+  else
+    env_->leave_reader();
+  return taken;
+}
+
+}  // namespace pixellm

@@ -1,0 +1,88 @@
+// Reading a world's state through one transaction. Every reference is checked before it is followed. Internal
+// to src/map.
+#pragma once
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/error.h"
+#include "map/quadtree.h"
+#include "map/store_format.h"
+#include "map/store_lmdb.h"
+
+namespace pixellm {
+
+// One run as it lies in the mapping.
+class RunView {
+ public:
+  RunView() = default;
+  RunView(const RunShape& shape, Bytes value, uint64_t slots)
+      : shape_(&shape), value_(value), slots_(slots) {}
+  uint64_t slots() const { return slots_; }
+  Bytes rgb(uint64_t slot) const { return value_.subspan(slot * shape_->slot_bytes, shape_->tile_bytes); }
+  uint32_t checksum(uint64_t slot) const { return load_le<uint32_t>(rgb(slot).data() + shape_->tile_bytes); }
+  Bytes key(uint64_t slot) const {
+    return value_.subspan(slots_ * shape_->slot_bytes + slot * MortonKey::kEncodedLength,
+                          MortonKey::kEncodedLength);
+  }
+
+ private:
+  const RunShape* shape_ = nullptr;
+  Bytes value_;
+  uint64_t slots_ = 0;
+};
+
+// One thread at a time. Ends before its transaction does; views are valid as long as the transaction's are.
+class StoreReader {
+ public:
+  StoreReader(const LmdbTxn& txn, const RunShape& shape) : txn_(&txn), shape_(&shape) {}
+
+  Result<WorldRecord> world() const;
+  Result<std::optional<TileEntry>> entry(const KeyBytes& key) const;  // kCorrupt: not one
+  Result<std::optional<RunView>> run(uint64_t id) const;              // kCorrupt: of an unlawful length
+  Result<Bytes> rgb(const KeyBytes& key,
+                    Location location) const;                 // kCorrupt, naming the tile, unless it is whole
+  bool intact(const KeyBytes& key, Location location) const;  // whether rgb() would succeed
+  void forget_runs() { cache_.clear(); }                      // the transaction moved to another state
+  const LmdbTxn& txn() const { return *txn_; }
+  const RunShape& shape() const { return *shape_; }
+  const std::string& folder() const { return txn_->env().folder(); }
+
+ private:
+  struct CachedRun {
+    uint64_t id = ~uint64_t{0};
+    RunView view;
+  };
+  const LmdbTxn* txn_;
+  const RunShape* shape_;
+  mutable std::vector<CachedRun> cache_;  // by the low bits of the id
+};
+
+// Keys of a database that begin with a Morton key, each once.
+class DbKeyCursor : public KeyCursor {
+ public:
+  static Result<DbKeyCursor> open(const LmdbTxn& txn, Db db);
+  Result<std::optional<MortonKey>> seek(MortonKey at_least) override;
+  Result<std::optional<MortonKey>> next() override;
+
+ private:
+  DbKeyCursor(LmdbCursor cursor, const std::string& folder, Db db)
+      : cursor_(std::move(cursor)), folder_(folder), db_(db) {}
+  Result<std::optional<MortonKey>> take(const std::optional<DbEntry>& entry);
+  LmdbCursor cursor_;
+  std::string folder_;
+  Db db_;
+  std::optional<MortonKey> last_;
+};
+
+// The versions of one tile that erases keep, the newest erase first.
+struct KeptVersion {
+  uint64_t erase = 0;
+  HistoryEntry entry;
+};
+Result<std::vector<KeptVersion>> kept_versions(const StoreReader& reader, MortonKey key);
+
+std::array<uint8_t, 8> run_key(uint64_t id);  // in native byte order, as LMDB's integer keys are
+
+}  // namespace pixellm

@@ -1,0 +1,120 @@
+#include "map/tile_store.h"
+
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+
+#include "map/store_impl.h"
+
+namespace pixellm {
+namespace {
+
+Result<void> check_tile_size(uint32_t size) {
+  if (size >= kMinTileSize && size <= kMaxTileSize) return {};
+  return fail(ErrorCode::kInvalidArgument,
+              fmt::format("tile size {}: allowed are {} to {}", size, kMinTileSize, kMaxTileSize));
+}
+
+// Takes the writer's lock and makes the world if there is none. A folder made here goes again when that
+// fails.
+Result<Descriptor> open_for_writing(const std::string& folder, const StoreOptions& options, bool exists) {
+  bool made = false;
+  if (!exists && ::mkdir(folder.c_str(), 0777) == 0)
+    made = true;
+  else if (!exists && errno != EEXIST)
+    return system_error(folder, "create", errno);
+  auto lock = [&]() -> Result<Descriptor> {
+    auto descriptor = PIXELLM_TRY(lock_for_writing(folder));
+    if (!PIXELLM_TRY(holds_world(folder)))
+      PIXELLM_CHECK(create_world(folder, options.tile_size.value_or(kDefaultTileSize)));
+    return descriptor;
+  }();
+  if (!lock && made) ::rmdir(folder.c_str());
+  return lock;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<TileStore>> TileStore::open(const std::string& folder, const StoreOptions& options) {
+  if (folder.empty()) return fail(ErrorCode::kInvalidArgument, "the world's folder has an empty name");
+  if (options.tile_size) PIXELLM_CHECK(check_tile_size(*options.tile_size));
+  const bool exists = PIXELLM_TRY(holds_world(folder));
+  if (!exists && (options.read_only || !options.create))
+    return fail(ErrorCode::kNotFound, fmt::format("{}: there is no world here", folder));
+  Descriptor writer;
+  if (!options.read_only) writer = PIXELLM_TRY(open_for_writing(folder, options, exists));
+  auto env = PIXELLM_TRY(StoreEnv::acquire(folder, !options.read_only));
+  const auto snapshot = PIXELLM_TRY(LmdbSnapshot::begin(env, kDefaultTileSize));
+  const WorldRecord& world = snapshot->world();
+  if (options.tile_size && *options.tile_size != world.tile_size)
+    return fail(ErrorCode::kInvalidArgument,
+                fmt::format("{}: its tiles have size {}, not {}; a world keeps its tile size", folder,
+                            world.tile_size, *options.tile_size));
+  if (world.txn_id != snapshot->reader().txn().id())
+    return fail(ErrorCode::kCorrupt, fmt::format("{}: its record was written by change {}, the file says {}",
+                                                 folder, world.txn_id, snapshot->reader().txn().id()));
+  return std::make_unique<LmdbTileStore>(std::move(env), std::move(writer), world.tile_size);
+}
+
+Result<StoreWriter> LmdbTileStore::begin() {
+  if (read_only())
+    return fail(ErrorCode::kInvalidArgument, folder() + ": the world was opened for reading only");
+  return StoreWriter::begin(*env_, shape_);
+}
+
+Result<std::unique_ptr<StoreSnapshot>> LmdbTileStore::snapshot() const {
+  return PIXELLM_TRY(LmdbSnapshot::begin(env_, tile_size()));
+}
+
+Result<void> LmdbTileStore::commit(const StoreChanges& changes) {
+  struct Item {
+    MortonKey key;
+    Bytes rgb;
+  };
+  std::vector<Item> items;
+  items.reserve(changes.tiles.size());
+  for (const TileChange& change : changes.tiles) {
+    if (change.rgb.size() != tile_bytes())
+      return fail(ErrorCode::kInvalidArgument,
+                  fmt::format("{}: {} was given {} bytes, it has {}", folder(), describe(change.tile),
+                              change.rgb.size(), tile_bytes()));
+    items.push_back({morton_key(change.tile), change.rgb});
+  }
+  std::sort(items.begin(), items.end(), [](const Item& a, const Item& b) { return a.key < b.key; });
+  for (size_t i = 1; i < items.size(); ++i)
+    if (items[i].key == items[i - 1].key)
+      return fail(ErrorCode::kInvalidArgument, fmt::format("{}: {} was given twice in one change", folder(),
+                                                           describe(tile_of(items[i].key))));
+  auto writer = PIXELLM_TRY(begin());
+  if (changes.tiles.empty() && changes.lengths.empty()) return {};
+  for (const Item& item : items) PIXELLM_CHECK(writer.put_tile(item.key, item.rgb));
+  for (const ByteLength& length : changes.lengths) {
+    const KeyBytes key = morton_key({length.x, length.y}).encode();
+    PIXELLM_CHECK(writer.txn().put(Db::kLengths, key, encode_length(key, length.length)));
+  }
+  return writer.finish();
+}
+
+Result<void> LmdbTileStore::put_record(const StoreRecord& record) {
+  if (record.name.empty() || record.name.size() > kMaxRecordName || record.value.size() > kMaxRecordValue)
+    return fail(
+        ErrorCode::kTooLarge,
+        fmt::format("{}: a record of {} bytes with a name of {}; allowed are {} and 1 to {}", folder(),
+                    record.value.size(), record.name.size(), kMaxRecordValue, kMaxRecordName));
+  auto writer = PIXELLM_TRY(begin());
+  PIXELLM_CHECK(
+      writer.txn().put(Db::kRecords, record_key(record.name), encode_record(record.name, record.value)));
+  return writer.finish();
+}
+
+Result<void> LmdbTileStore::remove_record(const std::string& name) {
+  auto writer = PIXELLM_TRY(begin());
+  if (!PIXELLM_TRY(writer.txn().remove(Db::kRecords, record_key(name))))
+    return fail(ErrorCode::kNotFound, fmt::format("{}: has no record '{}'", folder(), name));
+  return writer.finish();
+}
+
+}  // namespace pixellm
