@@ -13,6 +13,7 @@
 #include <cerrno>
 #include <csignal>
 #include <cstdarg>
+#include <filesystem>
 #include <mutex>
 
 #include "map/crash_disk.h"
@@ -55,11 +56,14 @@ std::optional<std::string> relative(const Recorder& r, int folder, const char* p
     if (f.what != OpenFile::What::kFolder) return std::nullopt;
     return f.path.empty() ? text : f.path + "/" + text;
   }
+  text = std::filesystem::path(text)
+             .lexically_normal()
+             .string();  // the standard library adds slashes, LMDB does not
   if (!text.starts_with(r.root)) return std::nullopt;
   text.erase(0, r.root.size());
   if (!text.empty() && text[0] != '/') return std::nullopt;
   while (text.starts_with("/")) text.erase(0, 1);
-  while (text.ends_with("/") || text.ends_with("/.")) text.pop_back();
+  while (text.ends_with("/")) text.pop_back();
   if (text.ends_with("lock.mdb")) return std::nullopt;
   return text;
 }
@@ -211,8 +215,8 @@ int open_file(int folder, const char* path, int flags, unsigned mode) {
     r->files[*name] = r->next_file++;
     record_name(*r, Kind::kCreate, *name, {}, r->files[*name]);
   }
-  const auto file = r->files.find(*name);
-  PIXELLM_ASSERT(file != r->files.end());  // made while nothing was recorded
+  auto file = r->files.find(*name);
+  if (file == r->files.end()) file = r->files.emplace(*name, r->next_file++).first;  // older than the record
   f.what = OpenFile::What::kFile;
   f.durable = (flags & O_DSYNC) != 0;
   f.file = file->second;

@@ -105,7 +105,7 @@ TEST_F(Crash, NoCommittedTileIsLostAndNoTornOneRead) {
     }
   }
   EXPECT_EQ(crashes_done_, total);
-  if (total >= 300) EXPECT_GT(faults_met_, 0u);
+  EXPECT_TRUE(total < 300 || faults_met_ > 0);
 }
 
 // Full disks and failing ones without a power failure: every step either is done or has no effect, and can be

@@ -193,6 +193,12 @@ std::optional<std::string> Workload::note_state(Step step, const Result<void>& r
   if (!result) {
     steps_.push_back(step);
     if (!store_) return std::nullopt;  // could not be opened; the next step opens it
+    if (!state_of(*store_)) {
+      held_.reset();
+      store_.reset();
+      auto x = reopen();
+      if (!x) return "TEMP" + x.error().message;
+    }
     auto now = state_of(*store_);
     if (!now) return fmt::format("after a failed {}: {}", step.name, message_of(now.error()));
     if (*now != last.world && states_.size() > 1)

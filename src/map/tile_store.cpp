@@ -28,8 +28,10 @@ Result<Descriptor> open_for_writing(const std::string& folder, const StoreOption
     return system_error(folder, "create", errno);
   auto lock = [&]() -> Result<Descriptor> {
     auto descriptor = PIXELLM_TRY(lock_for_writing(folder));
-    if (!PIXELLM_TRY(holds_world(folder)))
+    if (!PIXELLM_TRY(holds_world(folder))) {
       PIXELLM_CHECK(create_world(folder, options.tile_size.value_or(kDefaultTileSize)));
+      PIXELLM_CHECK(sync_folder(folder + "/.."));   // the folder's own name, which may be new
+    }
     return descriptor;
   }();
   if (!lock && made) ::rmdir(folder.c_str());
