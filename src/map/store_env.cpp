@@ -35,6 +35,10 @@ Result<void> lock_file(int fd, int operation, const std::string& path) {
   return system_error(path, "lock", errno);
 }
 
+std::string compacting(const std::string& folder) {
+  return fmt::format("{}: the world is being compacted; try again when that is done", folder);
+}
+
 bool refuses_writing(int error) { return error == EACCES || error == EPERM || error == EROFS; }
 
 }  // namespace
@@ -111,9 +115,7 @@ Result<void> StoreEnv::open_files(bool for_writing) {
     if (::fstat(data_.get(), &here) != 0) return system_error(data, "examine", errno);
     if (!S_ISREG(here.st_mode)) return fail(ErrorCode::kInvalidArgument, data + ": is not a regular file");
     if (auto r = lock_file(data_.get(), LOCK_SH | LOCK_NB, data); !r) {
-      if (r.error().code == ErrorCode::kBusy)
-        return fail(ErrorCode::kBusy,
-                    fmt::format("{}: the world is being compacted; try again when that is done", folder_));
+      if (r.error().code == ErrorCode::kBusy) return fail(ErrorCode::kBusy, compacting(folder_));
       if (for_writing) return std::unexpected(r.error());  // readers can do on file systems without locks
     }
     if (::stat(data.c_str(), &there) == 0 && here.st_dev == there.st_dev && here.st_ino == there.st_ino)
@@ -135,7 +137,25 @@ Result<void> StoreEnv::open_lmdb() {
   PIXELLM_TRY(read_meta_page(data_.get(), folder_ + "/" + kDataFile));
   lmdb_ = PIXELLM_TRY(LmdbEnv::open(folder_, folder_, {.read_only = !may_write_, .no_lock = unregistered_}));
   if (!unregistered_) lmdb_->forget_dead_readers();
+  PIXELLM_CHECK(look_over(kPagesAtOpen));
   return lmdb_->open_databases(false);
+}
+
+Result<void> StoreEnv::look_over(uint64_t limit) {
+  const std::string path = folder_ + "/" + kDataFile;
+  PIXELLM_CHECK(enter_reader());
+  auto looked = [&]() -> Result<void> {
+    for (int attempt = 0;; ++attempt) {
+      const auto txn = PIXELLM_TRY(lmdb_->begin_read());  // keeps the pages of its state
+      auto meta = read_meta_page(data_.get(), path, txn.id());
+      // Two commits since: another state is in that meta page now.
+      if (!meta && meta.error().code == ErrorCode::kNotFound && attempt < 100) continue;
+      if (!meta) return std::unexpected(meta.error());
+      return check_pages(data_.get(), path, *meta, limit);
+    }
+  }();
+  leave_reader();
+  return looked;
 }
 
 uint64_t StoreEnv::file_bytes() const {
@@ -173,6 +193,51 @@ void StoreEnv::leave_reader() {
   if (!unregistered_ || !lock_) return;
   const std::lock_guard hold(readers_lock_);
   if (--readers_ == 0) (void)lock_file(lock_.get(), LOCK_UN, folder_);
+}
+
+// ---- compaction
+
+Result<void> StoreEnv::lock_alone(const std::shared_ptr<StoreEnv>& self) {
+  const std::lock_guard hold(registry().lock);
+  if (users_ > 1 || self.use_count() > 1)
+    return fail(ErrorCode::kBusy,
+                fmt::format("{}: this process has snapshots of the world, or has it open twice", folder_));
+  guard_.reset();
+  const std::string data = folder_ + "/" + kDataFile;
+  auto locked = lock_file(data_.get(), LOCK_EX | LOCK_NB, data);
+  if (!locked) {
+    (void)lock_file(data_.get(), LOCK_SH,
+                    data);  // a failed change of the lock gives up the one that was held
+    if (locked.error().code != ErrorCode::kBusy) return locked;
+    return fail(ErrorCode::kBusy, fmt::format("{}: another process is reading this world", folder_));
+  }
+  alone_ = true;
+  return {};
+}
+
+void StoreEnv::unlock() {
+  const std::lock_guard hold(registry().lock);
+  alone_ = false;
+  (void)lock_file(data_.get(), LOCK_SH, folder_);
+}
+
+// Others that open the world meanwhile find the old file or the new one locked: LMDB's lock file must not be
+// shared between the two.
+Result<void> StoreEnv::adopt() {
+  const std::string from = folder_ + "/" + kNewFile, to = folder_ + "/" + kDataFile;
+  Descriptor fd(::open(from.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!fd) return system_error(from, "open", errno);
+  PIXELLM_CHECK(lock_file(fd.get(), LOCK_EX | LOCK_NB, from));
+  if (::rename(from.c_str(), to.c_str()) != 0) return system_error(to, "replace", errno);
+  const auto synced =
+      sync_folder(folder_);  // if not, a power failure leaves one file or the other, both whole
+  lmdb_.reset();
+  data_ = std::move(fd);
+  if (auto opened = open_lmdb(); !opened) {
+    lmdb_.reset();
+    return opened;
+  }
+  return synced;
 }
 
 // ---- ReadTxn

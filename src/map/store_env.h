@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "map/store_lmdb.h"
+#include "map/store_reader.h"
 
 namespace pixellm {
 
@@ -42,9 +43,10 @@ class StoreEnv {
   ~StoreEnv();
 
   const std::string& folder() const { return folder_; }
+  CheckedVersions& checked() { return checked_; }
   uint64_t file_bytes() const;
   Result<LmdbTxn> begin_write();
-  Result<void> check_pages() const;  // all of the newest state's tree pages
+  Result<void> look_over(uint64_t limit);  // check_pages() of the newest state
 
   // For compaction, by the writer. kBusy: others use the world. Until adopt() or unlock() nobody else can
   // open it.
@@ -67,10 +69,12 @@ class StoreEnv {
   uint64_t device_ = 0, inode_ = 0;  // of the folder
   unsigned users_ = 0;               // handles given out by acquire(); under the registry's lock
   Descriptor data_, lock_;           // shared flock() on data_ for as long as the world is open
+  bool alone_ = false;
   bool may_write_ = false;
   bool unregistered_ = false;  // no write permission on the lock file: LMDB does not know our readers
   std::mutex readers_lock_;
   unsigned readers_ = 0;  // unregistered ones
+  CheckedVersions checked_;
   std::unique_ptr<LmdbEnv> lmdb_;
   std::optional<LmdbTxn> guard_;  // keeps states for other processes' unregistered readers
 };

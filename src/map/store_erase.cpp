@@ -28,13 +28,6 @@ bool covers(const TileBox& box, uint32_t tile_size) {
   return box.x0 == 0 && box.y0 == 0 && box.x1 == tile_size && box.y1 == tile_size;
 }
 
-// Calls `row(offset, size)` with each row of the box as a range of the tile's bytes.
-template <class Row>
-void for_rows(const TileBox& box, uint32_t tile_size, Row row) {
-  for (uint64_t y = box.y0; y < box.y1; ++y)
-    row(3 * (y * tile_size + box.x0), 3 * uint64_t{static_cast<uint16_t>(box.x1 - box.x0)});
-}
-
 bool is_black(Bytes rgb, const TileBox& box, uint32_t tile_size) {
   bool black = true;
   for_rows(box, tile_size, [&](uint64_t offset, uint64_t size) {

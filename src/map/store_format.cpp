@@ -56,6 +56,14 @@ std::optional<uint64_t> RunShape::slots_of(uint64_t bytes) const {
 
 uint32_t tile_checksum(const KeyBytes& key, Bytes rgb) { return checksum(key, rgb); }
 
+void write_slot(const RunShape& shape, MutableBytes run, uint64_t slot, uint64_t slots, const KeyBytes& key,
+                Bytes rgb, std::optional<uint32_t> sum) {
+  uint8_t* at = run.data() + slot * shape.slot_bytes;
+  std::memcpy(at, rgb.data(), shape.tile_bytes);
+  store_le<uint32_t>(at + shape.tile_bytes, sum ? *sum : tile_checksum(key, rgb));
+  std::memcpy(run.data() + slots * shape.slot_bytes + slot * key.size(), key.data(), key.size());
+}
+
 // ---- the world's record
 
 Bytes world_record_key() { return text(kRecordKey); }

@@ -49,12 +49,16 @@ struct RunShape {
 
 uint32_t tile_checksum(const KeyBytes& key, Bytes rgb);
 
+// Writes slot `slot` of a run of `slots`, and its key. Without a checksum it is computed.
+void write_slot(const RunShape& shape, MutableBytes run, uint64_t slot, uint64_t slots, const KeyBytes& key,
+                Bytes rgb, std::optional<uint32_t> checksum);
+
 // The one value in `world`.
 struct WorldRecord {
   uint32_t tile_size = 0;
   uint64_t version = 0;  // commits so far, over all compactions
   uint64_t txn_id = 0;   // of the LMDB transaction that wrote it
-  uint64_t next_run = 0, next_erase = 1;
+  uint64_t next_run = 1, next_erase = 1;
   uint64_t live_slots = 0;  // of all versions that are kept
   static constexpr size_t kEncodedLength = 60;
 
@@ -73,6 +77,13 @@ TileBox meet(const TileBox& a, const TileBox& b);
 std::optional<TileBox> box_in_tile(const PixelRect& rect, TileCoord tile,
                                    uint32_t tile_size);                   // nullopt: they do not meet
 std::vector<TileBox> subtract(const TileBox& from, const TileBox& hole);  // up to four, disjoint
+
+// Calls `row(offset, size)` with each row of the box as a range of the tile's bytes.
+template <class Row>
+void for_rows(const TileBox& box, uint32_t tile_size, Row row) {
+  const uint64_t size = 3 * static_cast<uint64_t>(box.x1 - box.x0);
+  for (uint64_t y = box.y0; y < box.y1; ++y) row(3 * (y * tile_size + box.x0), size);
+}
 
 // Key in `history` and `old-lengths`: a Morton key, then the number of the erase.
 using EraseKey = std::array<uint8_t, MortonKey::kEncodedLength + 8>;

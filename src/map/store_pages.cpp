@@ -4,10 +4,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <bit>
 #include <cerrno>
 #include <cstring>
+#include <deque>
+#include <optional>
 #include <vector>
 
 #include "base/bytes.h"
@@ -15,17 +18,27 @@
 namespace pixellm {
 namespace {
 
-// Offsets in a page and in the meta page's content, in native byte order as LMDB writes them.
-constexpr uint64_t kPageHeader = 16, kMetaBytes = 152;
-constexpr uint16_t kMetaFlag = 0x08;
+// Offsets in pages, in native byte order as LMDB writes them.
+constexpr uint64_t kPageHeader = 16, kNodeHeader = 8, kTreeBytes = 48, kMetaBytes = 136;
+constexpr uint16_t kBranch = 0x01, kLeaf = 0x02, kOverflow = 0x04, kMeta = 0x08;  // kinds of pages
+constexpr uint16_t kBigData = 0x01, kSubTree = 0x02;                              // kinds of values in leaves
+constexpr uint16_t kIntegerKeys = 0x08, kNoFolder = 0x4000;                       // flags of trees
 constexpr uint32_t kMagic = 0xBEEFC0DE, kDataVersion = 1;
 constexpr uint32_t kSmallestPage = 512, kLargestPage = 65536;
+constexpr uint64_t kLongestKey = 511, kDeepest = 32;
+constexpr uint64_t kLooseBytes = uint64_t{64}
+                                 << 20;  // pages at the end that were given back before they were written
 
 template <class T>
 T load(const uint8_t* p) {
   T v;
   std::memcpy(&v, p, sizeof v);
   return v;
+}
+
+PageTree decode_tree(const uint8_t* p) {
+  return {load<uint16_t>(p + 4),  load<uint16_t>(p + 6),  load<uint64_t>(p + 8), load<uint64_t>(p + 16),
+          load<uint64_t>(p + 24), load<uint64_t>(p + 32), load<uint64_t>(p + 40)};
 }
 
 Result<void> read_exactly(int fd, const std::string& path, uint64_t offset, MutableBytes out) {
@@ -43,32 +56,287 @@ Result<void> read_exactly(int fd, const std::string& path, uint64_t offset, Muta
 
 Result<MetaPage> decode_meta(Bytes page, uint64_t number, const std::string& path) {
   const uint8_t* m = page.data() + kPageHeader;
-  if (load<uint64_t>(page.data()) != number || !(load<uint16_t>(page.data() + 10) & kMetaFlag) ||
+  if (load<uint64_t>(page.data()) != number || load<uint16_t>(page.data() + 10) != kMeta ||
       load<uint32_t>(m) != kMagic)
     return fail(ErrorCode::kCorrupt,
-                fmt::format("{}: is not an LMDB file: meta page {} is damaged", path, number));
+                fmt::format("{}: is not an LMDB file, or its meta page {} is damaged", path, number));
   if (const uint32_t version = load<uint32_t>(m + 4); version != kDataVersion)
     return fail(ErrorCode::kUnsupported,
                 fmt::format("{}: LMDB data version {}, this program reads {}", path, version, kDataVersion));
   MetaPage out;
-  out.page_size = load<uint32_t>(m + 24);  // LMDB keeps it in the first field of the free list's record
-  out.free_root = load<uint64_t>(m + 24 + 40);
-  out.main_root = load<uint64_t>(m + 72 + 40);
+  out.page_size = load<uint32_t>(m + 24);  // kept in an unused field of the free list's record
+  out.free_list = decode_tree(m + 24);
+  out.databases = decode_tree(m + 24 + kTreeBytes);
   out.last_page = load<uint64_t>(m + 120);
   out.txn_id = load<uint64_t>(m + 128);
+  out.free_list.flags &= static_cast<uint16_t>(~kNoFolder);
   if (out.page_size < kSmallestPage || out.page_size > kLargestPage || !std::has_single_bit(out.page_size))
     return fail(ErrorCode::kCorrupt,
                 fmt::format("{}: meta page {} names a page size of {}", path, number, out.page_size));
+  if (out.free_list.flags != kIntegerKeys || out.databases.flags != 0)
+    return fail(ErrorCode::kCorrupt,
+                fmt::format("{}: meta page {} names trees of unknown kinds {:#x} and {:#x}", path, number,
+                            out.free_list.flags, out.databases.flags));
   return out;
+}
+
+Result<uint64_t> size_of(int fd, const std::string& path) {
+  struct stat st{};
+  if (::fstat(fd, &st) != 0)
+    return fail(ErrorCode::kIo, fmt::format("{}: cannot examine: {}", path, std::strerror(errno)));
+  return static_cast<uint64_t>(st.st_size);
+}
+
+// ---- the walk
+
+// A page to look at: where in which tree, and the keys that must lie in [low, high).
+struct Visit {
+  size_t tree = 0;
+  uint64_t page = 0;
+  unsigned depth = 1;
+  std::vector<uint8_t> low;
+  std::optional<std::vector<uint8_t>> high;
+};
+
+struct TreeState {
+  PageTree tree;
+  std::string name;
+  bool is_free_list = false, is_databases = false;
+  PageTree seen;  // counted on the way
+};
+
+struct Node {
+  uint16_t flags = 0;
+  Bytes key;
+  uint64_t child = 0;  // branch
+  uint64_t size = 0;   // leaf: of the value
+  Bytes inline_value;  // leaf: the value, or with kBigData its page's number
+};
+
+class PageWalk {
+ public:
+  PageWalk(int fd, const std::string& path, const MetaPage& meta, uint64_t file_bytes, uint64_t limit)
+      : fd_(fd),
+        path_(path),
+        meta_(meta),
+        file_pages_(file_bytes / meta.page_size),
+        limit_(limit),
+        page_(meta.page_size) {}
+  Result<void> run();
+
+ private:
+  std::unexpected<Error> bad(const TreeState& t, uint64_t page, std::string_view what) const;
+  Result<void> add_tree(const PageTree& tree, std::string name);
+  Result<void> take_page(const TreeState& t, uint64_t page, uint64_t count = 1);
+  Result<void> visit(const Visit& v);
+  Result<Node> node(const TreeState& t, uint64_t page, uint64_t index, uint64_t upper, bool leaf) const;
+  Result<void> check_key(const TreeState& t, const Visit& v, Bytes key, Bytes before, bool first) const;
+  Result<void> visit_branch(const Visit& v, uint64_t count, uint64_t upper);
+  Result<void> visit_leaf(const Visit& v, uint64_t count, uint64_t upper);
+  Result<void> check_value(size_t tree, uint64_t page, const Node& n);
+  Result<void> check_free_pages(const TreeState& t, uint64_t page, Bytes list);
+  Result<void> check_totals() const;
+
+  int fd_;
+  const std::string& path_;
+  const MetaPage& meta_;
+  const uint64_t file_pages_, limit_;
+  uint64_t looked_at_ = 0;
+  std::vector<uint8_t> page_;
+  std::vector<TreeState> trees_;
+  std::deque<Visit> queue_;
+  std::vector<bool> used_;
+};
+
+std::unexpected<Error> PageWalk::bad(const TreeState& t, uint64_t page, std::string_view what) const {
+  return fail(ErrorCode::kCorrupt, fmt::format("{}: page {} ({}) is damaged: {}", path_, page, t.name, what));
+}
+
+Result<void> PageWalk::add_tree(const PageTree& tree, std::string name) {
+  TreeState t;
+  t.tree = tree;
+  t.name = std::move(name);
+  t.is_free_list = trees_.empty();
+  t.is_databases = trees_.size() == 1;
+  trees_.push_back(std::move(t));
+  if (tree.root == PageTree::kNoRoot) {
+    if (tree.depth == 0 && tree.entries == 0) return {};
+    return bad(trees_.back(), tree.root, "an empty tree with entries");
+  }
+  if (tree.depth < 1 || tree.depth > kDeepest) return bad(trees_.back(), tree.root, "the depth of its tree");
+  queue_.push_back({trees_.size() - 1, tree.root, 1, {}, std::nullopt});
+  return {};
+}
+
+Result<void> PageWalk::take_page(const TreeState& t, uint64_t page, uint64_t count) {
+  if (page < 2 || page > meta_.last_page || count > meta_.last_page - page + 1)
+    return bad(t, page, fmt::format("pages are numbered 2 to {}", meta_.last_page));
+  for (uint64_t i = page; i < page + count; ++i) {
+    if (used_[i]) return bad(t, i, "it is used twice");
+    used_[i] = true;
+  }
+  return {};
+}
+
+Result<Node> PageWalk::node(const TreeState& t, uint64_t page, uint64_t index, uint64_t upper,
+                            bool leaf) const {
+  const uint64_t at = load<uint16_t>(page_.data() + kPageHeader + 2 * index);
+  if (at < upper || at % 2 != 0 || at + kNodeHeader > page_.size())
+    return bad(t, page, fmt::format("the place of node {}", index));
+  const uint8_t* p = page_.data() + at;
+  const uint64_t low = load<uint16_t>(p), high = load<uint16_t>(p + 2), key_size = load<uint16_t>(p + 6);
+  Node out;
+  out.flags = load<uint16_t>(p + 4);
+  const uint64_t room = page_.size() - at - kNodeHeader;
+  if (key_size > kLongestKey || key_size > room)
+    return bad(t, page, fmt::format("the key of node {}", index));
+  out.key = {p + kNodeHeader, key_size};
+  if (!leaf) {
+    out.child = low | high << 16 | uint64_t{out.flags} << 32;
+    return out;
+  }
+  out.size = low | high << 16;
+  const uint64_t here = out.flags & kBigData ? 8 : out.size;
+  if (out.flags & ~(kBigData | kSubTree) || here > room - key_size)
+    return bad(t, page, fmt::format("the value of node {}", index));
+  out.inline_value = {p + kNodeHeader + key_size, here};
+  return out;
+}
+
+bool less(const TreeState& t, Bytes a, Bytes b) {
+  if (t.tree.flags & kIntegerKeys) return load<uint64_t>(a.data()) < load<uint64_t>(b.data());
+  return std::lexicographical_compare(a.begin(), a.end(), b.begin(), b.end());
+}
+
+Result<void> PageWalk::check_key(const TreeState& t, const Visit& v, Bytes key, Bytes before,
+                                 bool first) const {
+  if (key.empty() || (t.tree.flags & kIntegerKeys && key.size() != 8))
+    return bad(t, v.page, "the length of a key");
+  if ((!first && !less(t, before, key)) || (!v.low.empty() && less(t, key, v.low)) ||
+      (v.high && !less(t, key, *v.high)))
+    return bad(t, v.page, "the order of its keys");
+  return {};
+}
+
+Result<void> PageWalk::visit_branch(const Visit& v, uint64_t count, uint64_t upper) {
+  const TreeState& t = trees_[v.tree];
+  std::vector<Visit> children;
+  for (uint64_t i = 0; i < count; ++i) {
+    const Node n = PIXELLM_TRY(node(t, v.page, i, upper, false));
+    Visit child{v.tree, n.child, v.depth + 1, v.low, v.high};
+    if (i > 0) {  // the first child takes all below the second's key
+      PIXELLM_CHECK(check_key(t, v, n.key, children.back().low, i == 1));
+      child.low.assign(n.key.begin(), n.key.end());
+      children.back().high = child.low;
+    }
+    children.push_back(std::move(child));
+  }
+  for (Visit& child : children) queue_.push_back(std::move(child));
+  return {};
+}
+
+Result<void> PageWalk::visit_leaf(const Visit& v, uint64_t count, uint64_t upper) {
+  Bytes before;
+  for (uint64_t i = 0; i < count; ++i) {
+    const Node n = PIXELLM_TRY(node(trees_[v.tree], v.page, i, upper, true));
+    PIXELLM_CHECK(check_key(trees_[v.tree], v, n.key, before, i == 0));
+    before = n.key;
+    PIXELLM_CHECK(check_value(v.tree, v.page, n));
+  }
+  trees_[v.tree].seen.entries += count;
+  return {};
+}
+
+Result<void> PageWalk::check_value(size_t tree, uint64_t page, const Node& n) {
+  const TreeState& t = trees_[tree];
+  if ((n.flags & kSubTree) != (t.is_databases ? kSubTree : 0)) return bad(t, page, "the kind of a value");
+  if (t.is_databases) {
+    if (n.flags & kBigData || n.size != kTreeBytes) return bad(t, page, "the record of a database");
+    const std::string name(n.key.begin(), n.key.end());
+    return add_tree(decode_tree(n.inline_value.data()), fmt::format("database '{}'", name));
+  }
+  std::vector<uint8_t> list;
+  if (n.flags & kBigData) {
+    const uint64_t first = load<uint64_t>(n.inline_value.data());
+    if (first < 2 || first >= file_pages_) return bad(t, page, fmt::format("a value in page {}", first));
+    std::array<uint8_t, kPageHeader> head;
+    PIXELLM_CHECK(read_exactly(fd_, path_, first * meta_.page_size, head));
+    ++looked_at_;
+    const uint64_t pages = load<uint32_t>(head.data() + 12);
+    if (load<uint64_t>(head.data()) != first || load<uint16_t>(head.data() + 10) != kOverflow ||
+        pages < ceil_div(kPageHeader + n.size, meta_.page_size) || pages > file_pages_ - first)
+      return bad(t, first, "the head of a large value");
+    PIXELLM_CHECK(take_page(t, first, pages));
+    trees_[tree].seen.overflow_pages += pages;
+    if (!t.is_free_list) return {};
+    list.resize(n.size);
+    PIXELLM_CHECK(read_exactly(fd_, path_, first * meta_.page_size + kPageHeader, list));
+  } else {
+    list.assign(n.inline_value.begin(), n.inline_value.end());
+  }
+  return t.is_free_list ? check_free_pages(t, page, list) : Result<void>{};
+}
+
+// A count, then so many page numbers, falling.
+Result<void> PageWalk::check_free_pages(const TreeState& t, uint64_t page, Bytes list) {
+  if (list.size() < 8 || load<uint64_t>(list.data()) > list.size() / 8 - 1)
+    return bad(t, page, "the length of a list of free pages");
+  uint64_t before = meta_.last_page + 1;
+  for (uint64_t i = 1; i <= load<uint64_t>(list.data()); ++i) {
+    const uint64_t free = load<uint64_t>(list.data() + 8 * i);
+    if (free >= before) return bad(t, page, "the order of a list of free pages");
+    PIXELLM_CHECK(take_page(t, free));
+    before = free;
+  }
+  return {};
+}
+
+Result<void> PageWalk::visit(const Visit& v) {
+  const TreeState& t = trees_[v.tree];
+  PIXELLM_CHECK(take_page(t, v.page));
+  PIXELLM_CHECK(read_exactly(fd_, path_, v.page * meta_.page_size, page_));
+  ++looked_at_;
+  const bool leaf = v.depth == t.tree.depth;
+  const uint64_t lower = load<uint16_t>(page_.data() + 12), upper = load<uint16_t>(page_.data() + 14);
+  if (load<uint64_t>(page_.data()) != v.page || load<uint16_t>(page_.data() + 10) != (leaf ? kLeaf : kBranch))
+    return bad(t, v.page, "its number or kind");
+  if (lower < kPageHeader || lower % 2 != 0 || lower > upper || upper > page_.size())
+    return bad(t, v.page, "its bounds");
+  const uint64_t count = (lower - kPageHeader) / 2;
+  if (count < (leaf || t.is_free_list ? 1 : 2))
+    return bad(t, v.page, fmt::format("it has {} entries", count));
+  ++(leaf ? trees_[v.tree].seen.leaf_pages : trees_[v.tree].seen.branch_pages);
+  return leaf ? visit_leaf(v, count, upper) : visit_branch(v, count, upper);
+}
+
+Result<void> PageWalk::check_totals() const {
+  for (const TreeState& t : trees_)
+    if (t.seen.branch_pages != t.tree.branch_pages || t.seen.leaf_pages != t.tree.leaf_pages ||
+        t.seen.overflow_pages != t.tree.overflow_pages || t.seen.entries != t.tree.entries)
+      return bad(t, t.tree.root,
+                 fmt::format("its tree has {} entries in {} pages, its record says {} in {}", t.seen.entries,
+                             t.seen.branch_pages + t.seen.leaf_pages + t.seen.overflow_pages, t.tree.entries,
+                             t.tree.branch_pages + t.tree.leaf_pages + t.tree.overflow_pages));
+  return {};
+}
+
+Result<void> PageWalk::run() {
+  used_.resize(meta_.last_page + 1);
+  PIXELLM_CHECK(add_tree(meta_.free_list, "list of free pages"));
+  PIXELLM_CHECK(add_tree(meta_.databases, "list of databases"));
+  while (!queue_.empty()) {
+    if (looked_at_ >= limit_) return {};
+    const Visit v = std::move(queue_.front());
+    queue_.pop_front();
+    PIXELLM_CHECK(visit(v));
+  }
+  return check_totals();
 }
 
 }  // namespace
 
 Result<MetaPage> read_meta_page(int fd, const std::string& path, uint64_t txn_id) {
-  struct stat st{};
-  if (::fstat(fd, &st) != 0)
-    return fail(ErrorCode::kIo, fmt::format("{}: cannot examine: {}", path, std::strerror(errno)));
-  const uint64_t file_bytes = static_cast<uint64_t>(st.st_size);
+  const uint64_t file_bytes = PIXELLM_TRY(size_of(fd, path));
   if (file_bytes == 0) return fail(ErrorCode::kCorrupt, path + ": is empty");
   std::array<uint8_t, kPageHeader + kMetaBytes> page;
   PIXELLM_CHECK(read_exactly(fd, path, 0, page));
@@ -81,16 +349,19 @@ Result<MetaPage> read_meta_page(int fd, const std::string& path, uint64_t txn_id
   const MetaPage& newest = first.txn_id > second.txn_id ? first : second;
   const MetaPage& found = txn_id == 0 ? newest : first.txn_id == txn_id ? first : second;
   if (txn_id != 0 && found.txn_id != txn_id)
-    return fail(ErrorCode::kCorrupt, fmt::format("{}: no meta page holds state {}", path, txn_id));
-  for (const uint64_t root : {found.free_root, found.main_root})
-    if (root != ~uint64_t{0} && (root > found.last_page || root < 2))
-      return fail(ErrorCode::kCorrupt,
-                  fmt::format("{}: a tree begins at page {}, the last is {}", path, root, found.last_page));
-  if (found.last_page >=
-      file_bytes / found.page_size + (uint64_t{1} << 20))  // refined by the walk over the tree's pages
-    return fail(ErrorCode::kCorrupt, fmt::format("{}: is truncated: {} bytes, but pages up to {} of {} bytes",
-                                                 path, file_bytes, found.last_page, found.page_size));
+    return fail(ErrorCode::kNotFound, fmt::format("{}: has no state {}", path, txn_id));
+  if (found.last_page >= (file_bytes + kLooseBytes) / found.page_size)
+    return fail(ErrorCode::kCorrupt,
+                fmt::format("{}: is truncated: {} bytes, but its pages of {} bytes go up to {}", path,
+                            file_bytes, found.page_size, found.last_page));
   return found;
+}
+
+Result<void> check_pages(int fd, const std::string& path, const MetaPage& meta, uint64_t limit) {
+  const uint64_t file_bytes = PIXELLM_TRY(size_of(fd, path));
+  if (meta.last_page >= file_bytes / meta.page_size)
+    limit = ~uint64_t{0};  // a part may be missing: which one?
+  return PageWalk(fd, path, meta, file_bytes, limit).run();
 }
 
 }  // namespace pixellm

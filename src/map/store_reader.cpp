@@ -8,7 +8,7 @@
 namespace pixellm {
 namespace {
 
-constexpr size_t kCachedRuns = 4096;  // a power of two
+constexpr size_t kRecentRuns = 4096;
 
 std::unexpected<Error> bad_tile(const std::string& folder, const KeyBytes& key, std::string_view what) {
   return fail(ErrorCode::kCorrupt,
@@ -50,20 +50,27 @@ Result<std::optional<RunView>> StoreReader::run(uint64_t id) const {
   return RunView(*shape_, *value, *slots);
 }
 
-Result<Bytes> StoreReader::rgb(const KeyBytes& key, Location location) const {
-  if (cache_.empty()) cache_.resize(kCachedRuns);
-  CachedRun& cached = cache_[location.run() % kCachedRuns];
-  if (cached.id != location.run()) {
-    auto found = run(location.run());
+Result<const RunView*> StoreReader::recent_run(const KeyBytes& key, uint64_t id) const {
+  if (recent_.empty()) recent_.resize(kRecentRuns);
+  RecentRun& recent = recent_[id % kRecentRuns];
+  if (recent.id != id || recent.state != state_) {
+    const auto found = run(id);
     if (!found) return bad_tile(folder(), key, found.error().message);
-    if (!*found) return bad_tile(folder(), key, fmt::format("run {} is missing", location.run()));
-    cached = {location.run(), **found};
+    if (!*found) return bad_tile(folder(), key, fmt::format("run {} is missing", id));
+    recent = {id, state_, **found};
   }
-  if (location.slot() >= cached.view.slots())
-    return bad_tile(folder(), key, fmt::format("run {} has no slot {}", location.run(), location.slot()));
-  const Bytes rgb = cached.view.rgb(location.slot());
-  if (tile_checksum(key, rgb) != cached.view.checksum(location.slot()))
-    return bad_tile(folder(), key, "its checksum is wrong");
+  return &recent.view;
+}
+
+Result<Bytes> StoreReader::rgb(const KeyBytes& key, Location location) const {
+  const RunView& view = *PIXELLM_TRY(recent_run(key, location.run()));
+  const uint64_t slot = location.slot();
+  if (slot >= view.slots())
+    return bad_tile(folder(), key, fmt::format("run {} has no slot {}", location.run(), slot));
+  const Bytes rgb = view.rgb(slot);
+  if (checked_ && checked_->contains(*shape_, location)) return rgb;
+  if (tile_checksum(key, rgb) != view.checksum(slot)) return bad_tile(folder(), key, "its checksum is wrong");
+  if (checked_) checked_->insert(*shape_, location);
   return rgb;
 }
 

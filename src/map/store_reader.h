@@ -1,7 +1,10 @@
 // Reading a world's state through one transaction. Every reference is checked before it is followed. Internal
 // to src/map.
 #pragma once
+#include <array>
+#include <atomic>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -33,10 +36,32 @@ class RunView {
   uint64_t slots_ = 0;
 };
 
+// Versions whose checksum was found right. A location is never used for another version, so this holds as
+// long as the environment is open. Keeps the last ones only. Any thread.
+class CheckedVersions {
+ public:
+  bool contains(const RunShape& shape, Location location) const {
+    return slots_[index(shape, location)].load(std::memory_order_relaxed) == location.value;
+  }
+  void insert(const RunShape& shape, Location location) {
+    slots_[index(shape, location)].store(location.value, std::memory_order_relaxed);
+  }
+
+ private:
+  static constexpr size_t kSlots = size_t{1} << 17;  // neighbouring versions never push each other out
+  static size_t index(const RunShape& shape, Location l) {
+    return (l.run() * shape.max_slots + l.slot()) % kSlots;
+  }
+  // Zero is no version's location: runs count from 1.
+  std::unique_ptr<std::atomic<uint64_t>[]> slots_ = std::make_unique<std::atomic<uint64_t>[]>(kSlots);
+};
+
 // One thread at a time. Ends before its transaction does; views are valid as long as the transaction's are.
 class StoreReader {
  public:
-  StoreReader(const LmdbTxn& txn, const RunShape& shape) : txn_(&txn), shape_(&shape) {}
+  // With `checked`, a version's checksum is computed only when it is not among those, and it is added then.
+  StoreReader(const LmdbTxn& txn, const RunShape& shape, CheckedVersions* checked = nullptr)
+      : txn_(&txn), shape_(&shape), checked_(checked) {}
 
   Result<WorldRecord> world() const;
   Result<std::optional<TileEntry>> entry(const KeyBytes& key) const;  // kCorrupt: not one
@@ -44,19 +69,24 @@ class StoreReader {
   Result<Bytes> rgb(const KeyBytes& key,
                     Location location) const;                 // kCorrupt, naming the tile, unless it is whole
   bool intact(const KeyBytes& key, Location location) const;  // whether rgb() would succeed
-  void forget_runs() { cache_.clear(); }                      // the transaction moved to another state
+
+  void moved() { ++state_; }  // the transaction sees another state now
   const LmdbTxn& txn() const { return *txn_; }
   const RunShape& shape() const { return *shape_; }
   const std::string& folder() const { return txn_->env().folder(); }
 
  private:
-  struct CachedRun {
-    uint64_t id = ~uint64_t{0};
+  struct RecentRun {
+    uint64_t id = 0, state = 0;
     RunView view;
   };
+  Result<const RunView*> recent_run(const KeyBytes& key, uint64_t id) const;
+
   const LmdbTxn* txn_;
   const RunShape* shape_;
-  mutable std::vector<CachedRun> cache_;  // by the low bits of the id
+  CheckedVersions* checked_;
+  uint64_t state_ = 1;
+  mutable std::vector<RecentRun> recent_;  // by the low bits of the id
 };
 
 // Keys of a database that begin with a Morton key, each once.

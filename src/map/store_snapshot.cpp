@@ -9,7 +9,7 @@ namespace pixellm {
 Result<std::unique_ptr<LmdbSnapshot>> LmdbSnapshot::begin(std::shared_ptr<StoreEnv> env, uint32_t tile_size) {
   auto txn = PIXELLM_TRY(ReadTxn::begin(env));
   std::unique_ptr<LmdbSnapshot> out(new LmdbSnapshot(std::move(env), std::move(txn), tile_size));
-  out->reader_ = std::make_unique<StoreReader>(out->txn_.txn(), out->shape_);
+  out->reader_ = std::make_unique<StoreReader>(out->txn_.txn(), out->shape_, &out->env_->checked());
   out->world_ = PIXELLM_TRY(out->reader_->world());
   return out;
 }
@@ -65,7 +65,7 @@ Result<StoreStats> LmdbSnapshot::stats() const {
 
 Result<bool> LmdbSnapshot::refresh() {
   const uint64_t before = world_.version;
-  reader_->forget_runs();
+  reader_->moved();
   PIXELLM_CHECK(txn_.renew());
   world_ = PIXELLM_TRY(reader_->world());
   return world_.version != before;

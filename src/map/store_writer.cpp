@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "map/store_scan.h"
+
 namespace pixellm {
 namespace {
 
@@ -44,16 +46,8 @@ Result<void> StoreWriter::write_run() {
   const RunShape& shape = reader_.shape();
   const MutableBytes out =
       PIXELLM_TRY(txn_->append(Db::kRuns, run_key(world_.next_run), shape.run_bytes(pending_.size())));
-  uint8_t* slot = out.data();
-  uint8_t* key = slot + pending_.size() * shape.slot_bytes;
-  for (const Pending& tile : pending_) {
-    std::memcpy(slot, tile.rgb.data(), shape.tile_bytes);
-    store_le<uint32_t>(slot + shape.tile_bytes,
-                       tile.checksum ? *tile.checksum : tile_checksum(tile.key, tile.rgb));
-    slot += shape.slot_bytes;
-    std::memcpy(key, tile.key.data(), tile.key.size());
-    key += tile.key.size();
-  }
+  for (size_t i = 0; i < pending_.size(); ++i)
+    write_slot(shape, out, i, pending_.size(), pending_[i].key, pending_[i].rgb, pending_[i].checksum);
   ++world_.next_run;
   pending_.clear();
   owned_.clear();
@@ -132,6 +126,10 @@ Result<void> StoreWriter::settle_run(uint64_t run, uint64_t released) {
   live -= released;
   world_.live_slots -= std::min(released, world_.live_slots);
   if (live <= view->slots() / kEmptyBelow && PIXELLM_TRY(empty_run(run, *view, live))) return {};
+  return put_live(run, live);
+}
+
+Result<void> StoreWriter::put_live(uint64_t run, uint64_t live) {
   std::array<uint8_t, 4> count;
   store_le<uint32_t>(count.data(), static_cast<uint32_t>(live));
   return txn_->put(Db::kLive, run_key(run), count);
@@ -179,6 +177,33 @@ Result<void> StoreWriter::finish() {
     it = end;
   }
   PIXELLM_CHECK(write_run());
+  return commit();
+}
+
+Result<void> StoreWriter::finish_recounted() {
+  PIXELLM_CHECK(write_run());
+  const auto uses = PIXELLM_TRY(count_references(reader_));
+  std::vector<uint64_t> runs;
+  auto cursor = PIXELLM_TRY(LmdbCursor::open(*txn_, Db::kRuns));
+  for (auto at = PIXELLM_TRY(cursor.next()); at; at = PIXELLM_TRY(cursor.next()))
+    runs.push_back(load_le<uint64_t>(at->key.data()));
+  world_.live_slots = 0;
+  auto use = uses.begin();
+  for (const uint64_t run : runs) {
+    while (use != uses.end() && use->run < run) ++use;
+    const uint64_t live = use != uses.end() && use->run == run ? use->slots : 0;
+    world_.live_slots += live;
+    if (live > 0) {
+      PIXELLM_CHECK(put_live(run, live));
+    } else {
+      PIXELLM_TRY(txn_->remove(Db::kRuns, run_key(run)));
+      PIXELLM_TRY(txn_->remove(Db::kLive, run_key(run)));
+    }
+  }
+  return commit();
+}
+
+Result<void> StoreWriter::commit() {
   ++world_.version;
   world_.txn_id = txn_->id();
   PIXELLM_CHECK(txn_->put(Db::kWorld, world_record_key(), world_.encode()));

@@ -38,7 +38,10 @@ class StoreWriter {
   // After the change of the tile's entry that uses the version.
   Result<void> remove_history(MortonKey key, uint64_t erase, Location location);
 
+  // Commits; the writer is spent then. The second one counts all references anew and drops runs without any,
+  // where the counts cannot be relied on.
   Result<void> finish();
+  Result<void> finish_recounted();
 
   LmdbTxn& txn() { return *txn_; }
   const StoreReader& reader() const { return reader_; }
@@ -57,6 +60,8 @@ class StoreWriter {
   Result<void> write_run();
   Result<bool> referenced(const KeyBytes& key, Location location) const;
   Result<void> release(const KeyBytes& key, Location location);
+  Result<void> put_live(uint64_t run, uint64_t live);
+  Result<void> commit();
   Result<void> settle_run(uint64_t run, uint64_t released);
   Result<bool> empty_run(uint64_t run, const RunView& view, uint64_t live);
   Result<void> move_references(const KeyBytes& key, Location from, Location to);
