@@ -299,6 +299,10 @@ void CrashDisk::fail_after(uint64_t skipped, Fault fault, uint64_t length) {
 }
 
 bool CrashDisk::fault_happened() const { return active.load()->happened; }
+bool CrashDisk::failing() const {
+  const Recorder& r = *active.load();
+  return r.operations >= r.fail_from && r.operations - r.fail_from < r.fail_length;
+}
 void CrashDisk::stop_failing() { active.load()->fail_length = 0; }
 
 void CrashDisk::kill_after(uint64_t skipped) {

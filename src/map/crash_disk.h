@@ -72,6 +72,7 @@ class CrashDisk {
   // next `length` - 1. A sync fails as an I/O error whatever the kind; a short write does half of it.
   void fail_after(uint64_t skipped, Fault fault, uint64_t length = 1);
   bool fault_happened() const;  // since fail_after()
+  bool failing() const;         // the next operation would fail
   void stop_failing();
 
   // The process is killed (SIGKILL) when it begins the operation that comes after `skipped` more; half of a

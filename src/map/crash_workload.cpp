@@ -57,10 +57,10 @@ Result<WorldState> state_of(const TileStore& store) {
 }
 
 std::string describe(const WorldState& s) {
-  std::string text = fmt::format("version {}, {} old versions, {} lengths, {} records, {} tiles:", s.version,
-                                 s.old_versions, s.lengths.size(), s.records.size(), s.tiles.size());
-  for (const auto& [tile, sum] : s.tiles) text += fmt::format(" {},{}={:08x}", tile.x, tile.y, sum);
-  return text;
+  uint32_t sum = 0;
+  for (const auto& tile : s.tiles) sum = sum * 31 + tile.second;
+  return fmt::format("version {}, {} old versions, {} lengths, {} records, {} tiles ({:08x})", s.version,
+                     s.old_versions, s.lengths.size(), s.records.size(), s.tiles.size(), sum);
 }
 
 Workload::Workload(const std::string& root, const WorkloadOptions& options)
@@ -187,31 +187,29 @@ std::string Workload::random_step(Result<void>& result) {
 
 std::optional<std::string> Workload::note_state(Step step, const Result<void>& result) {
   step.end = disk_->journal().size();
-  State& last = states_.back();
   step.before = step.after = states_.size() - 1;
   step.failed = !result;
-  if (!result) {
+  if (!result && !store_) {  // could not be opened; the next step opens it
     steps_.push_back(step);
-    if (!store_) return std::nullopt;  // could not be opened; the next step opens it
-    if (!state_of(*store_)) {
-      held_.reset();
-      store_.reset();
-      auto x = reopen();
-      if (!x) return "TEMP" + x.error().message;
-    }
-    auto now = state_of(*store_);
-    if (!now) return fmt::format("after a failed {}: {}", step.name, message_of(now.error()));
-    if (*now != last.world && states_.size() > 1)
-      return fmt::format("a failed {} had an effect\n  before {}\n  after {}", step.name,
-                         describe(last.world), describe(*now));
     return std::nullopt;
   }
   auto now = state_of(*store_);
-  if (!now) return fmt::format("after {}: {}", step.name, message_of(now.error()));
-  if (states_.size() == 1 || *now != last.world || step.name == "compact") {
+  if (!now && !result && held_) {  // after some failures, only when old snapshots are gone
+    held_.reset();
+    now = state_of(*store_);
+  }
+  if (!now)
+    return fmt::format("after {}{}: {}", result ? "" : "a failed ", step.name, message_of(now.error()));
+  const bool changed = states_.size() == 1 || *now != states_.back().world;
+  // A compaction may be found done though its last sync failed.
+  if (!result && changed && step.name != "compact")
+    return fmt::format("a failed {} had an effect\n  before {}\n  after {}", step.name,
+                       describe(states_.back().world), describe(*now));
+  if (changed) {
     auto file = read_file(root_ + "/world/data.mdb", uint64_t{1} << 30);
     if (!file) return message_of(file.error());
     step.after = states_.size();
+    step.uncertain = !result;
     states_.push_back({std::move(*now), std::move(*file), std::nullopt});
   }
   steps_.push_back(step);
@@ -229,8 +227,9 @@ std::optional<std::string> Workload::one_step(bool may_fail) {
   Step step{"", disk_->journal().size(), 0, 0, 0};
   Result<void> result;
   step.name = random_step(result);
-  if (may_fail) disk_->stop_failing();
   const bool met = may_fail && disk_->fault_happened();
+  step.uncertain = may_fail && disk_->failing();
+  if (may_fail) disk_->stop_failing();
   if (!result && !met) return fmt::format("{} failed: {}", step.name, message_of(result.error()));
   if (!result && result.error().code != ErrorCode::kIo)
     return fmt::format("{} failed as {}", step.name, message_of(result.error()));
@@ -241,7 +240,7 @@ std::optional<std::string> Workload::one_step(bool may_fail) {
   random_ = before;
   const size_t failed = steps_.size() - 1;
   if (auto wrong = one_step(false)) return fmt::format("after a failed {}: {}", step.name, *wrong);
-  steps_[failed].after = steps_.back().after;
+  if (steps_[failed].after == steps_[failed].before) steps_[failed].after = steps_.back().after;
   return std::nullopt;
 }
 
@@ -256,37 +255,46 @@ std::optional<std::string> Workload::run() {
 }
 
 // The states of which one must be found when the power goes during operation `position`.
-std::pair<size_t, size_t> Workload::promised(size_t position) const {
-  size_t last = 0;
+std::set<size_t> Workload::promised(size_t position) const {
+  std::set<size_t> states = {0};
   for (const Step& step : steps_) {
-    if (position >= step.begin && position < step.end) return {step.before, step.after};
-    if (step.end <= position) last = step.failed ? step.before : step.after;
+    if (position < step.begin) break;
+    const bool under_way = position < step.end;
+    if (!under_way && !step.failed) states.clear();
+    if (under_way || step.uncertain) states.insert(step.before);
+    if (under_way || step.uncertain || !step.failed) states.insert(step.after);
+    if (under_way) break;
   }
-  return {last, last};
+  return states;
 }
 
 std::optional<std::string> Workload::check_image(const std::string& folder, const std::string& scratch,
                                                  size_t position, CrashReplay::Random& random) {
-  const auto [before, after] = promised(position);
+  const std::set<size_t> states = promised(position);
+  const bool may_be_missing = states.contains(0);
   const std::string world = folder + "/world";
   std::error_code error;
   if (random() % 4 == 0)  // an old lock file may lie there, with the locks of those who died
     std::filesystem::copy_file(root_ + "/world/lock.mdb", world + "/lock.mdb", error);
-  auto opened = TileStore::open(world, {.read_only = false, .create = before == 0, .tile_size = tile_size_});
+  auto opened =
+      TileStore::open(world, {.read_only = false, .create = may_be_missing, .tile_size = tile_size_});
   if (!opened) return "cannot be opened: " + message_of(opened.error());
   auto store = std::move(*opened);
   const auto found = state_of(*store);
   if (!found) return message_of(found.error());
   // Before there is a world, opening makes an empty one: the first state.
-  const size_t state =
-      *found == states_[std::max<size_t>(before, 1)].world ? std::max<size_t>(before, 1) : after;
-  if (*found != states_[state].world)
-    return fmt::format("another state than promised\n  before {}\n  after {}\n  found {}",
-                       describe(states_[before].world), describe(states_[after].world), describe(*found));
+  const auto match =
+      std::ranges::find_if(states, [&](size_t s) { return *found == states_[std::max<size_t>(s, 1)].world; });
+  if (match == states.end()) {
+    std::string text = "another state than promised: " + describe(*found);
+    for (size_t s : states) text += fmt::format("\n  state {}: {}", s, describe(states_[s].world));
+    return text;
+  }
+  State& state = states_[std::max<size_t>(*match, 1)];
   const auto findings = store->verify();
   if (!findings) return "verify: " + message_of(findings.error());
   if (std::string text = first_finding(*findings); !text.empty()) return text;
-  if (auto wrong = check_restore(*store, states_[state], scratch)) return wrong;
+  if (auto wrong = check_restore(*store, state, scratch)) return wrong;
   return check_writing(world, std::move(store), random);
 }
 

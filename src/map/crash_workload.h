@@ -59,6 +59,7 @@ class Workload {
     size_t begin, end;     // positions in the journal
     size_t before, after;  // states; of a failed step, what it was about to make
     bool failed = false;
+    bool uncertain = false;  // failed, on a disk that has not worked since: either state may lie there
   };
   struct State {
     WorldState world;
@@ -76,7 +77,7 @@ class Workload {
   std::optional<std::string> check_restore(TileStore& store, State& state, const std::string& scratch);
   std::optional<std::string> check_writing(const std::string& world, std::unique_ptr<TileStore> store,
                                            CrashReplay::Random& random);
-  std::pair<size_t, size_t> promised(size_t position) const;
+  std::set<size_t> promised(size_t position) const;
   TileCoord random_tile();
   PixelRect random_rect();
 
