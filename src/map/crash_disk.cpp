@@ -132,13 +132,13 @@ void CrashReplay::finish(const DiskOp& op, size_t index) {
         if (chance(random, 50)) file.pending.push_back({&op, true});
         break;
       }
-      file.pending.push_back({&op, op.durable && !syncs_lie_});
+      file.pending.push_back({&op, op.durable && lie_ != Lie::kAll});
       break;
     }
     case Kind::kSyncFile: {
       FileState& file = files_[op.file];
       if (op.failed) return settle(file, index);
-      if (syncs_lie_) break;
+      if (lie_ == Lie::kAll || lie_ == Lie::kFileSyncs) break;
       for (const Pending& p : file.pending) apply(file.durable, *p.op);
       file.pending.clear();
       break;
@@ -152,7 +152,7 @@ void CrashReplay::finish(const DiskOp& op, size_t index) {
       pending_names_[parent(op.path)].push_back(&op);
       break;
     case Kind::kSyncFolder:
-      if (op.failed || syncs_lie_) break;
+      if (op.failed || lie_ == Lie::kAll || lie_ == Lie::kFolderSyncs) break;
       for (const DiskOp* name : pending_names_[op.path]) rename_in(names_, *name);
       pending_names_[op.path].clear();
       break;

@@ -97,8 +97,14 @@ class CrashReplay {
   // Whether the root's files are what the journal says if everything reached the disk.
   Result<bool> matches(const std::string& root) const;
 
-  // For tests of the tests: the disk says that it has synced, and has not.
-  void make_syncs_lie() { syncs_lie_ = true; }
+  // For tests of the tests: some syncs say that they are done and have written nothing.
+  enum class Lie : uint8_t {
+    kNone,
+    kAll,
+    kFileSyncs,
+    kFolderSyncs
+  };  // kFileSyncs: not those of O_DSYNC writes
+  void lie(Lie lie) { lie_ = lie; }
 
  private:
   struct Pending {
@@ -121,7 +127,7 @@ class CrashReplay {
   const std::vector<DiskOp>& journal_;
   uint64_t seed_;
   size_t done_ = 0;
-  bool syncs_lie_ = false;
+  Lie lie_ = Lie::kNone;
   std::map<uint32_t, FileState> files_;
   Names names_;                                                      // durable ones
   std::map<std::string, std::vector<const DiskOp*>> pending_names_;  // by folder, in order

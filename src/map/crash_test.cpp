@@ -40,7 +40,8 @@ class Crash : public testing::Test {
   void TearDown() override { std::filesystem::remove_all(folder_); }
 
   // A workload and `crashes` crashes; what went wrong.
-  std::optional<std::string> crash(const WorkloadOptions& options, uint64_t crashes, bool syncs_lie = false) {
+  std::optional<std::string> crash(const WorkloadOptions& options, uint64_t crashes,
+                                   CrashReplay::Lie lie = CrashReplay::Lie::kNone) {
     const std::string root = folder_ + "/live";
     std::filesystem::create_directory(root);
     std::optional<std::string> wrong;
@@ -49,7 +50,7 @@ class Crash : public testing::Test {
       wrong = work.run();
       faults_met_ += work.faults_met();
       operations_ += work.disk().journal().size();
-      if (!wrong) wrong = crash_at_many_points(work, crashes, syncs_lie, options.faults);
+      if (!wrong) wrong = crash_at_many_points(work, crashes, lie, options.faults);
     }
     std::filesystem::remove_all(root);
     return wrong;
@@ -59,11 +60,11 @@ class Crash : public testing::Test {
   uint64_t crashes_done_ = 0, faults_met_ = 0, operations_ = 0;
 
  private:
-  std::optional<std::string> crash_at_many_points(Workload& work, uint64_t crashes, bool syncs_lie,
+  std::optional<std::string> crash_at_many_points(Workload& work, uint64_t crashes, CrashReplay::Lie lie,
                                                   bool faults) {
     const std::vector<DiskOp>& journal = work.disk().journal();
     CrashReplay replay(journal, work.seed());
-    if (syncs_lie) replay.make_syncs_lie();
+    replay.lie(lie);
     CrashReplay::Random random(work.seed() ^ 0x5eed);
     std::vector<size_t> positions(crashes);
     for (size_t& p : positions) p = random() % (journal.size() + 1);
@@ -118,12 +119,15 @@ TEST_F(Crash, FailingOperationsHaveNoEffect) {
   EXPECT_GT(faults_met_, 50u);
 }
 
-// Were nothing synced, the checks would see it.
+// Were nothing synced, or the files only, or the names only, the checks would see it.
 TEST_F(Crash, ADiskThatLiesIsFoundOut) {
-  uint64_t found = 0;
-  for (uint64_t seed = 1; seed <= 5; ++seed)
-    found += crash({.seed = seed, .faults = false}, 30, true).has_value();
-  EXPECT_EQ(found, 5u);
+  for (CrashReplay::Lie lie :
+       {CrashReplay::Lie::kAll, CrashReplay::Lie::kFileSyncs, CrashReplay::Lie::kFolderSyncs}) {
+    uint64_t found = 0;
+    for (uint64_t seed = 1; seed <= 5; ++seed)
+      found += crash({.seed = seed, .faults = false}, 30, lie).has_value();
+    EXPECT_EQ(found, 5u) << "lie " << static_cast<int>(lie);
+  }
 }
 
 }  // namespace
