@@ -94,7 +94,8 @@ TEST_F(Crash, NoCommittedTileIsLostAndNoTornOneRead) {
   uint64_t reported = 0;
   for (uint64_t left = total; left > 0; ++seed) {
     const uint64_t crashes = std::min(left, kCrashesPerWorkload);
-    const auto wrong = crash({.seed = seed, .faults = seed % 3 == 0}, crashes);
+    const auto wrong =
+        crash({.seed = seed, .through_world = seed % 2 == 0, .faults = seed % 3 == 0}, crashes);
     ASSERT_FALSE(wrong) << *wrong << "\nreplay: PIXELLM_CRASH_SEED=" << seed
                         << " PIXELLM_CRASHES=" << crashes;
     left -= crashes;
@@ -113,7 +114,7 @@ TEST_F(Crash, NoCommittedTileIsLostAndNoTornOneRead) {
 // done again.
 TEST_F(Crash, FailingOperationsHaveNoEffect) {
   for (uint64_t seed = 1000; seed < 1030; ++seed) {
-    const auto wrong = crash({.seed = seed, .faults = true, .steps = 30}, 0);
+    const auto wrong = crash({.seed = seed, .through_world = seed % 2 == 0, .faults = true, .steps = 30}, 0);
     ASSERT_FALSE(wrong) << *wrong << "\nseed " << seed;
   }
   EXPECT_GT(faults_met_, 50u);

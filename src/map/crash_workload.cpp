@@ -72,9 +72,13 @@ Workload::Workload(const std::string& root, const WorkloadOptions& options)
   states_.push_back({});
 }
 
-Workload::~Workload() {
+Workload::~Workload() { close(); }
+
+void Workload::close() {
   held_.reset();
-  store_.reset();
+  store_ = nullptr;
+  world_.reset();
+  own_store_.reset();
 }
 
 TileCoord Workload::random_tile() {
@@ -121,9 +125,36 @@ Result<void> Workload::step_commit() {
   return {};
 }
 
+Result<void> Workload::step_paint() {
+  PixelRect rect;
+  std::vector<uint8_t> rgb;
+  for (uint64_t n = 1 + random_() % 4; n-- > 0;) {
+    rect = random_rect();
+    rect.w = std::min<uint64_t>(rect.w, 3 * tile_size_);
+    rect.h = std::min<uint64_t>(rect.h, 3 * tile_size_);
+    rgb.resize(3 * rect.w * rect.h);
+    std::ranges::generate(rgb, [&] { return static_cast<uint8_t>(random_()); });
+    PIXELLM_CHECK(world_->write(rect, rgb));
+  }
+  if (random_() % 3 == 0) {
+    const TileCoord corner = random_tile();
+    PIXELLM_CHECK(world_->write_bytes(corner.x * tile_size_, corner.y * tile_size_,
+                                      Bytes(rgb).first(random_() % rgb.size())));
+    rgb.clear();
+  }
+  PIXELLM_CHECK(world_->flush());
+  if (rgb.empty()) return {};
+  std::vector<uint8_t> seen(rgb.size());
+  PIXELLM_CHECK(world_->read(rect, seen));
+  return seen == rgb ? Result<void>{} : fail(ErrorCode::kInternal, "a painted rectangle reads otherwise");
+}
+
 Result<void> Workload::step_erase_or_restore(bool restore) {
   const PixelRect rect = random_rect();
-  PIXELLM_TRY(restore ? store_->restore(rect) : store_->erase(rect));
+  if (world_)
+    PIXELLM_TRY(restore ? world_->restore(rect) : world_->erase(rect));
+  else
+    PIXELLM_TRY(restore ? store_->restore(rect) : store_->erase(rect));
   return {};
 }
 
@@ -139,10 +170,15 @@ Result<void> Workload::step_record() {
 }
 
 Result<void> Workload::reopen() {
-  held_.reset();
-  store_.reset();
-  store_ = PIXELLM_TRY(
-      TileStore::open(root_ + "/world", {.read_only = false, .create = true, .tile_size = tile_size_}));
+  close();
+  const std::string folder = root_ + "/world";
+  if (options_.through_world) {
+    world_.emplace(PIXELLM_TRY(World::open(folder, {.tile_size = tile_size_})));
+    store_ = &world_->store();
+  } else {
+    own_store_ = PIXELLM_TRY(TileStore::open(folder, {.tile_size = tile_size_}));
+    store_ = own_store_.get();
+  }
   return {};
 }
 
@@ -158,18 +194,18 @@ std::string Workload::random_step(Result<void>& result) {
     result = reopen();
   } else if (kind < 60) {
     name = "commit";
-    result = step_commit();
+    result = world_ ? step_paint() : step_commit();
   } else if (kind < 82) {
     name = kind < 73 ? "erase" : "restore";
     result = step_erase_or_restore(kind >= 73);
   } else if (kind < 89) {
     name = "record";
     result = step_record();
-  } else if (kind < 93) {
+  } else if (kind < 93 && !world_) {
     name = "compact";
     held_.reset();
     if (auto saved = store_->compact(); !saved) result = std::unexpected(saved.error());
-  } else if (kind < 96) {
+  } else if (kind < 96 && !world_) {
     name = "repair";
     if (auto findings = store_->repair(); !findings) result = std::unexpected(findings.error());
   } else {
@@ -194,8 +230,12 @@ std::optional<std::string> Workload::note_state(Step step, const Result<void>& r
     return std::nullopt;
   }
   auto now = state_of(*store_);
-  if (!now && !result && held_) {  // after some failures, only when old snapshots are gone
+  if (!now && !result && (held_ || world_)) {  // after some failures, only when old snapshots are gone
     held_.reset();
+    if (world_) {  // keeps one until its next change
+      if (auto opened = reopen(); !opened)
+        return "after a failed " + step.name + ": " + message_of(opened.error());
+    }
     now = state_of(*store_);
   }
   if (!now)
@@ -249,8 +289,7 @@ std::optional<std::string> Workload::run() {
     const bool may_fail = options_.faults && random_() % 3 == 0;
     if (auto wrong = one_step(may_fail)) return fmt::format("step {}: {}", i, *wrong);
   }
-  held_.reset();
-  store_.reset();
+  close();
   return std::nullopt;
 }
 
@@ -276,8 +315,7 @@ std::optional<std::string> Workload::check_image(const std::string& folder, cons
   std::error_code error;
   if (random() % 4 == 0)  // an old lock file may lie there, with the locks of those who died
     std::filesystem::copy_file(root_ + "/world/lock.mdb", world + "/lock.mdb", error);
-  auto opened =
-      TileStore::open(world, {.read_only = false, .create = may_be_missing, .tile_size = tile_size_});
+  auto opened = TileStore::open(world, {.create = may_be_missing, .tile_size = tile_size_});
   if (!opened) return "cannot be opened: " + message_of(opened.error());
   auto store = std::move(*opened);
   const auto found = state_of(*store);
@@ -305,8 +343,7 @@ std::optional<std::string> Workload::check_restore(TileStore& store, State& stat
     std::filesystem::create_directories(scratch + "/world");
     auto written = write_file(scratch + "/world/data.mdb", state.data_file);
     if (!written) return message_of(written.error());
-    auto clean =
-        TileStore::open(scratch + "/world", {.read_only = false, .create = false, .tile_size = tile_size_});
+    auto clean = TileStore::open(scratch + "/world", {.create = false, .tile_size = tile_size_});
     if (!clean) return "a copy of the state cannot be opened: " + message_of(clean.error());
     if (auto restored = (*clean)->restore(kEverything); !restored)
       return "restore in a copy: " + message_of(restored.error());
@@ -337,7 +374,7 @@ std::optional<std::string> Workload::check_writing(const std::string& world, std
   }
   if (random() % 4 == 0) {
     store.reset();
-    auto opened = TileStore::open(world, {.read_only = false, .create = false, .tile_size = tile_size_});
+    auto opened = TileStore::open(world, {.create = false, .tile_size = tile_size_});
     if (!opened) return "cannot be opened again: " + message_of(opened.error());
     store = std::move(*opened);
   }

@@ -6,12 +6,14 @@
 #pragma once
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "map/crash_disk.h"
 #include "map/tile_store.h"
+#include "map/world.h"
 
 namespace pixellm::crash {
 
@@ -31,7 +33,8 @@ std::string describe(const WorldState& state);  // for messages
 
 struct WorkloadOptions {
   uint64_t seed = 1;
-  bool faults = false;  // some steps meet a full disk, I/O errors and short writes
+  bool through_world = false;  // paints on a World and flushes, instead of commits to the store
+  bool faults = false;         // some steps meet a full disk, I/O errors and short writes
   unsigned steps = 24;
 };
 
@@ -69,8 +72,10 @@ class Workload {
 
   std::string random_step(Result<void>& result);
   Result<void> step_commit();
+  Result<void> step_paint();
   Result<void> step_erase_or_restore(bool restore);
   Result<void> step_record();
+  void close();
   Result<void> reopen();
   std::optional<std::string> one_step(bool may_fail);
   std::optional<std::string> note_state(Step step, const Result<void>& result);
@@ -86,7 +91,9 @@ class Workload {
   CrashReplay::Random random_;
   uint32_t tile_size_;
   std::unique_ptr<CrashDisk> disk_;
-  std::unique_ptr<TileStore> store_;
+  std::unique_ptr<TileStore> own_store_;
+  std::optional<World> world_;
+  TileStore* store_ = nullptr;           // the one or the other's; nullptr: not open
   std::unique_ptr<StoreSnapshot> held_;  // an old state that a reader keeps
   std::vector<Step> steps_;
   std::vector<State> states_;                 // 0: no world yet

@@ -89,12 +89,11 @@ class Kill : public testing::Test {
     std::string pattern = testing::TempDir() + "pixellm-kill-XXXXXX";
     ASSERT_NE(::mkdtemp(pattern.data()), nullptr);
     folder_ = pattern;
-    auto twin =
-        TileStore::open(folder_ + "/twin", {.read_only = false, .create = true, .tile_size = kTileSize});
+    auto twin = TileStore::open(folder_ + "/twin", {.create = true, .tile_size = kTileSize});
     ASSERT_TRUE(twin) << twin.error().message;
     twin_ = std::move(*twin);
     states_.push_back(*state_of(*twin_));
-    ASSERT_TRUE(TileStore::open(world(), {.read_only = false, .create = true, .tile_size = kTileSize}));
+    ASSERT_TRUE(TileStore::open(world(), {.create = true, .tile_size = kTileSize}));
   }
   void TearDown() override {
     twin_.reset();
@@ -116,7 +115,7 @@ class Kill : public testing::Test {
   int write_changes(uint64_t next, std::optional<uint64_t> operations, int pipe) const {
     CrashDisk disk(folder_);
     if (operations) disk.kill_after(*operations);
-    auto store = TileStore::open(world(), {.read_only = false, .create = false, .tile_size = kTileSize});
+    auto store = TileStore::open(world(), {.create = false, .tile_size = kTileSize});
     if (!store) return 2;
     for (;; ++next) {
       if (!change(**store, next)) return 3;
@@ -142,7 +141,7 @@ class Kill : public testing::Test {
   // After a kill: the world has every acknowledged change, at most one more, and is whole. The number of
   // changes.
   void check(uint64_t acknowledged, uint64_t* done) {
-    auto store = TileStore::open(world(), {.read_only = false, .create = false, .tile_size = kTileSize});
+    auto store = TileStore::open(world(), {.create = false, .tile_size = kTileSize});
     ASSERT_TRUE(store) << store.error().message;
     auto state = state_of(**store);
     ASSERT_TRUE(state) << state.error().message;
