@@ -29,8 +29,8 @@ using Rgb = std::array<uint8_t, 3>;
 struct WorldOptions {
   bool read_only = false;
   bool create = true;
-  std::optional<uint32_t> tile_size;
-  uint64_t cache_bytes = uint64_t{64} << 20;     // budget of tile memory; at least a few tiles are always kept
+  std::optional<uint32_t> tile_size = std::nullopt;
+  uint64_t cache_bytes = uint64_t{64} << 20;     // budget of tile memory; at least one tile is always kept
 };
 
 struct PixelAt {
@@ -45,7 +45,12 @@ struct WorldStats {
   StoreStats store;
 };
 
-// Keeps a tile in the cache and gives its pixels. Ends before its World does.
+// 3 * w * h. kInvalidArgument as check_rect(), kTooLarge over kMaxRegionBytes: for callers that take memory for a region.
+inline constexpr uint64_t kMaxRegionBytes = uint64_t{1} << 33;
+Result<uint64_t> region_bytes(const PixelRect& rect);
+
+// Keeps a tile in the cache and gives its pixels, without layers: what is painted later shows, until the tile is erased or
+// restored or another process's commit is seen; then the pin keeps what it had. Ends before its World does.
 class TilePin {
  public:
   TilePin(TilePin&&) noexcept;
