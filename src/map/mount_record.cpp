@@ -72,6 +72,7 @@ Result<MountRecord> MountRecord::decode(const StoreRecord& record) {
   const Bytes path = v.subspan(kPaths, path_length), given = v.subspan(kPaths + path_length);
   m.path.assign(path.begin(), path.end());
   m.given_path.assign(given.begin(), given.end());
+  if (m.path.contains('\0') || m.given_path.contains('\0')) return corrupt("a path with a zero byte");
   return m;
 }
 

@@ -1,4 +1,4 @@
-// How a mount is kept with a world. Spec: spec/infinite-map.md, "Mounts".
+// How a mount is kept with a world. Spec: spec/mounts.md.
 #pragma once
 #include <string>
 #include <vector>

@@ -228,6 +228,21 @@ TEST_F(Mounts, RefusesWhatIsNotThere) {
   EXPECT_EQ(world_->layers().size(), 1u);
 }
 
+// spec/mounts.md, section 5.
+TEST(MountRecords, TheWorkedExample) {
+  MountRecord record{.rect = {.x = -100, .y = -50, .w = 256, .h = 64},
+                     .head_sha256 = {},
+                     .path = "/models/a.png",
+                     .given_path = "/home/a.png"};
+  const std::string fixture = std::string(PIXELLM_SOURCE_DIR) + "/spec/fixtures/pxi-llm-2.0.png";
+  record.head_sha256 = Model::from_plane(PixelPlane::open(fixture).value())->header().head_sha256;
+  EXPECT_EQ(record.encode().name, "mount:bc5faf6ebf01d7a16cf317f87edc3328ab3a4ecd0ba801eec877c06031ab294b");
+  EXPECT_EQ(
+      to_hex(record.encode().value),
+      "010000009cffffffffffffffceffffffffffffff0001000000000000400000000000000070994b771e0d1fc4b216482cf25e70"
+      "1b664dd619602ad1e27a4702bd303851010d0000000b0000002f6d6f64656c732f612e706e672f686f6d652f612e706e67");
+}
+
 TEST_F(Mounts, RecordsAreChecked) {
   const MountRecord record{.rect = {.x = -5, .y = INT64_MAX, .w = 7, .h = 1},
                            .head_sha256 = sha256({}),
