@@ -1,9 +1,9 @@
 // A text through normalising and the search for secrets, whole and in pieces: the same text, the same
 // finding, on a line that the text has. The first line also as a file's name.
 //
-// Input: byte 0: bit 0 Python, bit 1 repeat the text up to 64 KiB, the rest the size of a piece; then the
-// text. In it byte 1 stands for 20 generated letters and digits, 2 for 64 of base64, 3 for 40 hexadecimal
-// digits: so inputs can make secrets of every shape without holding one.
+// Input: byte 0: bit 0 Python, bit 1 repeat the text up to 6 KiB (all bits: 72 KiB), the rest the size of a
+// piece; then the text. In it byte 1 stands for 20 generated letters and digits, 2 for 64 of base64, 3 for 40
+// hexadecimal digits: so inputs can make secrets of every shape without holding one.
 #include <algorithm>
 #include <cstdint>
 #include <random>
@@ -62,7 +62,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const std::string once = expand({reinterpret_cast<const char*>(data) + 1, size - 1});
   (void)secret_file_rule(std::string_view(once).substr(0, once.find('\n')));
   std::string text = once;
-  const size_t limit = choice == 0xff ? size_t{160} << 10 : (choice & 2) != 0 ? size_t{8} << 10 : 0;
+  const size_t limit = choice == 0xff ? size_t{72} << 10 : (choice & 2) != 0 ? size_t{6} << 10 : 0;
   while (!once.empty() && text.size() + once.size() <= limit) text += once;
   const TextKind kind = (choice & 1) != 0 ? TextKind::kPython : TextKind::kOther;
 

@@ -123,10 +123,9 @@ Literal literal_after(std::string_view window, size_t at) {
 
 // Authorization: Bearer ..., Basic ..., token ...: in a header, a dictionary or a command.
 Rule authorization_after(std::string_view window, size_t at) {
-  while (at < window.size() && (is_blank(window[at]) || is_quote(window[at]) || window[at] == '\\')) {
-    if (window.size() - at < 8) return std::nullopt;
-    at++;
-  }
+  const auto skips = [](char c) { return is_blank(c) || is_quote(c) || c == '\\'; };
+  for (size_t i = 0; i < kMaxGap && at < window.size() && skips(window[at]); i++) at++;
+  if (at >= window.size()) return std::nullopt;
   for (const std::string_view scheme : {"Bearer ", "bearer ", "token ", "Token ", "Basic ", "basic "}) {
     if (!window.substr(at).starts_with(scheme)) continue;
     const std::string_view rest = window.substr(at + scheme.size(), kMaxValue);
