@@ -12,6 +12,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/progress.h"
 #include "convert/byte_source.h"
 #include "model/metadata.h"
 #include "model/model.h"
@@ -36,8 +37,6 @@ struct GgufFile {
 
 // Whether the bytes begin as a GGUF file does.
 bool looks_like_gguf(Bytes first_4);
-
-using Progress = std::function<void(uint64_t done_bytes, uint64_t total_bytes)>;
 
 struct ImportOptions {
   std::optional<uint64_t> row_bytes;   // force the picture's width: a multiple of 192
