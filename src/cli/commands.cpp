@@ -27,6 +27,7 @@ constexpr Command kCommands[] = {
     {"eval", "measure how well a model predicts a text", cmd_eval},
     {"bench", "measure speed beside the machine's limits", cmd_bench},
     {"thumbnail", "draw a small picture of a model", cmd_thumbnail},
+    {"fs", "store files as pixel images", cmd_fs},
 };
 
 // Edits (insert, delete, replace) that turn a into b.

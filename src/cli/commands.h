@@ -38,5 +38,6 @@ int cmd_logits(int argc, char** argv);
 int cmd_eval(int argc, char** argv);
 int cmd_bench(int argc, char** argv);
 int cmd_thumbnail(int argc, char** argv);
+int cmd_fs(int argc, char** argv);
 
 }  // namespace pixellm::cli

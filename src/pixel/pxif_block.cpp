@@ -15,7 +15,8 @@ std::unexpected<Error> damaged(std::string_view format, std::string_view what) {
   return fail(ErrorCode::kCorrupt, fmt::format("{}: {}", format, what));
 }
 
-// The CRC-32 is of the operations, not of what they make: it then also finds changes that would make the same.
+// The CRC-32 is of the operations, not of what they make: it then also finds changes that would make the
+// same.
 class RleCodec final : public PxifBlockCodec {
  public:
   Result<Bytes> compress(Bytes content) override {
@@ -71,8 +72,8 @@ class Lz4Codec final : public PxifBlockCodec {
   }
 
  private:
-  // The frame's second field: version 01, independent blocks, content size, both checksums, no dictionary. The
-  // library would take frames without them. Their values are under the header's own checksum, which the
+  // The frame's second field: version 01, independent blocks, content size, both checksums, no dictionary.
+  // The library would take frames without them. Their values are under the header's own checksum, which the
   // library checks.
   static Result<void> check_frame(Bytes stored, uint64_t content_bytes) {
     constexpr size_t kFlags = 4, kContentSize = 6, kLeast = 15;
@@ -81,9 +82,10 @@ class Lz4Codec final : public PxifBlockCodec {
       return damaged("lz4", "the block is no LZ4 frame");
     if (stored[kFlags] != kExpected)
       return damaged(
-          "lz4", fmt::format("the frame's flags are {:02x}, {:02x} is expected (version 01, independent blocks, "
-                             "content size and both checksums, no dictionary)",
-                             stored[kFlags], kExpected));
+          "lz4",
+          fmt::format("the frame's flags are {:02x}, {:02x} is expected (version 01, independent blocks, "
+                      "content size and both checksums, no dictionary)",
+                      stored[kFlags], kExpected));
     if (const auto size = load_le<uint64_t>(&stored[kContentSize]); size != content_bytes)
       return damaged("lz4", fmt::format("the frame holds {} bytes, {} are expected", size, content_bytes));
     return {};

@@ -39,23 +39,24 @@ TEST(PxifCodec, GoldenContainers) {
   ASSERT_TRUE(zstd) << zstd.error().message;
   ASSERT_TRUE(lz4) << lz4.error().message;
   EXPECT_EQ(*zstd, pixel_test::join({Buffer(100, 7), range(0, 100), repeated("z", 50), text("0123456789")}));
-  EXPECT_EQ(*lz4, pixel_test::join({repeated("0123456789", 9), text("abcdefghij"), range(0, 100), repeated("xy", 20),
-                                    range(0, 20)}));
+  EXPECT_EQ(*lz4, pixel_test::join({repeated("0123456789", 9), text("abcdefghij"), range(0, 100),
+                                    repeated("xy", 20), range(0, 20)}));
   EXPECT_EQ(*content_of(fixture("pixelfs-rle.pxif")), rle_content());
   EXPECT_EQ(*content_of(fixture("pixelfs-empty.pxif")), Buffer());
 }
 
 TEST(PxifCodec, WritesTheGoldenBytes) {
-  EXPECT_EQ(container(rle_content(), {.width = 8, .compression = PxifCompression::kRle}), fixture("pixelfs-rle.pxif"));
+  EXPECT_EQ(container(rle_content(), {.width = 8, .compression = PxifCompression::kRle}),
+            fixture("pixelfs-rle.pxif"));
   EXPECT_EQ(container(text("Metadata test"), {}), fixture("metadata-test.pxif"));
   EXPECT_EQ(container({}, {}), fixture("pixelfs-empty.pxif"));
 }
 
 TEST(PxifCodec, EveryContentComesBack) {
   for (const PxifCompression compression : kEveryCompression)
-    for (const Buffer& content :
-         {Buffer{}, Buffer{7}, range(0, 2), Buffer(3, 0), pixel_test::pattern(1900), pixel_test::pattern(50000),
-          Buffer(300000, 9), mixed(kPxifBlockBytes), mixed(kPxifBlockBytes + 1), mixed(3 * kPxifBlockBytes - 1), noise(700000)})
+    for (const Buffer& content : {Buffer{}, Buffer{7}, range(0, 2), Buffer(3, 0), pixel_test::pattern(1900),
+                                  pixel_test::pattern(50000), Buffer(300000, 9), mixed(kPxifBlockBytes),
+                                  mixed(kPxifBlockBytes + 1), mixed(3 * kPxifBlockBytes - 1), noise(700000)})
       for (const uint32_t width : {content.size() % 2 ? 7u : 1024u}) {
         const Buffer file = container(content, {.width = width, .compression = compression});
         const auto back = content_of(file);
@@ -79,7 +80,8 @@ TEST(PxifCodec, AllByteValues) {
 
 TEST(PxifCodec, CompressionSavesSpace) {
   const Buffer zeros(10'000'000);
-  for (const PxifCompression compression : {PxifCompression::kRle, PxifCompression::kLz4, PxifCompression::kZstd}) {
+  for (const PxifCompression compression :
+       {PxifCompression::kRle, PxifCompression::kLz4, PxifCompression::kZstd}) {
     EXPECT_LT(container(zeros, {.compression = compression}).size(), 60000u);
     EXPECT_LT(container(noise(1'000'000), {.compression = compression}).size(), 1'005'000u);
   }
@@ -150,7 +152,8 @@ TEST(PxifCodec, FramesMustCarryTheirChecksums) {
     return Buffer(made.begin(), made.end());
   };
   const Buffer content = mixed(5000);
-  for (const PxifCompression compression : {PxifCompression::kRle, PxifCompression::kLz4, PxifCompression::kZstd}) {
+  for (const PxifCompression compression :
+       {PxifCompression::kRle, PxifCompression::kLz4, PxifCompression::kZstd}) {
     const Buffer good = block(compression, content);
     EXPECT_EQ(decode(compression, good, content.size()), "");
     EXPECT_NE(decode(compression, good, content.size() - 1), "");
@@ -169,7 +172,8 @@ TEST(PxifCodec, FramesMustCarryTheirChecksums) {
 
 TEST(PxifCodec, RangesTouchOnlyTheirBlocks) {
   const Buffer content = mixed(5 * kPxifBlockBytes - 1000);
-  for (const PxifCompression compression : {PxifCompression::kRle, PxifCompression::kLz4, PxifCompression::kZstd}) {
+  for (const PxifCompression compression :
+       {PxifCompression::kRle, PxifCompression::kLz4, PxifCompression::kZstd}) {
     Buffer file = container(content, {.compression = compression});
     const auto header = *PxifHeader::decode(file);
     const auto table = *PxifSeekTable::read(header, [&](uint64_t offset, MutableBytes out) -> Result<void> {
@@ -179,13 +183,17 @@ TEST(PxifCodec, RangesTouchOnlyTheirBlocks) {
     ASSERT_EQ(table.block_count(), 5u);
     for (const uint64_t i : {0u, 1u, 3u, 4u}) {  // all but block 2 is destroyed
       const auto block = table.block(i);
-      std::fill_n(file.begin() + static_cast<ptrdiff_t>(64 + block.offset), block.stored_bytes, uint8_t{0xee});
+      std::fill_n(file.begin() + static_cast<ptrdiff_t>(64 + block.offset), block.stored_bytes,
+                  uint8_t{0xee});
     }
     auto reader = PxifReader::open_bytes(file, "a");
     ASSERT_TRUE(reader) << reader.error().message;
     const uint64_t begin = 2 * kPxifBlockBytes, end = 3 * kPxifBlockBytes;
-    for (const auto& [from, to] : std::vector<std::pair<uint64_t, uint64_t>>{
-             {begin, end}, {begin, begin + 1}, {end - 1, end}, {begin + 777, end - 333}, {begin + 5, begin + 5}}) {
+    for (const auto& [from, to] : std::vector<std::pair<uint64_t, uint64_t>>{{begin, end},
+                                                                             {begin, begin + 1},
+                                                                             {end - 1, end},
+                                                                             {begin + 777, end - 333},
+                                                                             {begin + 5, begin + 5}}) {
       Buffer out(to - from);
       const auto read = reader->read(from, out);
       ASSERT_TRUE(read) << read.error().message;
@@ -193,7 +201,8 @@ TEST(PxifCodec, RangesTouchOnlyTheirBlocks) {
     }
     Buffer out(2);
     EXPECT_THAT(reader->read(end - 1, out).error().message, HasSubstr("block 3"));
-    EXPECT_THAT(reader->read(begin - 1, out).error().message, HasSubstr("a: pxif: block 1 (content from byte 262144 on)"));
+    EXPECT_THAT(reader->read(begin - 1, out).error().message,
+                HasSubstr("a: pxif: block 1 (content from byte 262144 on)"));
     EXPECT_EQ(reader->verify().error().code, ErrorCode::kCorrupt);
   }
 }
@@ -209,10 +218,11 @@ TEST(PxifCodec, AnyRangeOfAnyContainer) {
       Buffer out(n), copied;
       ASSERT_TRUE(reader->read(from, out));
       ASSERT_EQ(out, part(content, from, from + n));
-      ASSERT_TRUE(reader->copy({.offset = from, .length = n, .verify = i % 10 == 0, .progress = {}}, [&](Bytes piece) -> Result<void> {
-        copied.insert(copied.end(), piece.begin(), piece.end());
-        return {};
-      }));
+      ASSERT_TRUE(reader->copy({.offset = from, .length = n, .verify = i % 10 == 0, .progress = {}},
+                               [&](Bytes piece) -> Result<void> {
+                                 copied.insert(copied.end(), piece.begin(), piece.end());
+                                 return {};
+                               }));
       ASSERT_EQ(copied, out);
     }
     Buffer one(1);
@@ -220,8 +230,10 @@ TEST(PxifCodec, AnyRangeOfAnyContainer) {
     EXPECT_EQ(reader->read(~uint64_t{0}, one).error().code, ErrorCode::kInvalidArgument);
     EXPECT_TRUE(reader->read(content.size(), {}));
     const auto nothing = [](Bytes) -> Result<void> { return fail(ErrorCode::kInternal, "called"); };
-    EXPECT_TRUE(reader->copy({.offset = content.size(), .progress = {}}, nothing)) << "at the end there is nothing, which is no error";
-    EXPECT_EQ(reader->copy({.offset = content.size() + 1, .progress = {}}, nothing).error().code, ErrorCode::kInvalidArgument);
+    EXPECT_TRUE(reader->copy({.offset = content.size(), .progress = {}}, nothing))
+        << "at the end there is nothing, which is no error";
+    EXPECT_EQ(reader->copy({.offset = content.size() + 1, .progress = {}}, nothing).error().code,
+              ErrorCode::kInvalidArgument);
     EXPECT_EQ(reader->copy({}, nothing).error().message, "called") << "the sink's error comes back as it is";
   }
 }
@@ -306,7 +318,8 @@ TEST_F(PxifFiles, TheWidestPictures) {
     auto writer = PxifWriter::create(path("wide"), {.width = width, .compression = compression});
     ASSERT_TRUE(writer && writer->write(text("wide")));
     const auto header = writer->finish();
-    if (!header && header.error().message.find("File too large") != std::string::npos) continue;  // this file system
+    if (!header && header.error().message.find("File too large") != std::string::npos)
+      continue;  // this file system
     ASSERT_TRUE(header) << header.error().message;
     EXPECT_EQ(std::filesystem::file_size(path("wide")), 64 + uint64_t{3} * width);
     auto reader = PxifReader::open(path("wide"));

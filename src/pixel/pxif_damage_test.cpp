@@ -38,9 +38,10 @@ TEST_P(PxifDamage, EveryFlippedBitIsFound) {
     file[bit / 8] ^= static_cast<uint8_t>(1 << bit % 8);
     const auto back = content_of(file);
     EXPECT_FALSE(back) << "byte " << bit / 8;
-    // Without verification a wrong content may come, but only from a container without checksums of its blocks, or
-    // with a wrong SHA-256.
-    if (auto reader = PxifReader::open_bytes(file, "a"); reader && reader->header().compression != PxifCompression::kNone) {
+    // Without verification a wrong content may come, but only from a container without checksums of its
+    // blocks, or with a wrong SHA-256.
+    if (auto reader = PxifReader::open_bytes(file, "a");
+        reader && reader->header().compression != PxifCompression::kNone) {
       Buffer out(reader->size());
       EXPECT_TRUE(!reader->read(0, out) || out == content) << "byte " << bit / 8;
     }
@@ -61,7 +62,8 @@ TEST_P(PxifDamage, EveryByteReplacedIsFound) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Fixtures, PxifDamage,
-                         ::testing::Values("pixelfs-rle.pxif", "pixelfs-lz4.pxif", "pixelfs-zstd.pxif", "metadata-test.pxif"));
+                         ::testing::Values("pixelfs-rle.pxif", "pixelfs-lz4.pxif", "pixelfs-zstd.pxif",
+                                           "metadata-test.pxif"));
 
 // A container whose seek table says what a test wants.
 class Forged {
@@ -151,9 +153,11 @@ TEST(PxifHeaders, EveryHeaderBitFlipped) {
 
 TEST(PxifHeaders, ErrorsOfTheOriginal) {
   Buffer file = pixel_test::container(pixel_test::text("x"), {});
-  EXPECT_THAT(PxifReader::open_bytes(Bytes(file).first(54), "a").error().message, HasSubstr("54 bytes are too short"));
+  EXPECT_THAT(PxifReader::open_bytes(Bytes(file).first(54), "a").error().message,
+              HasSubstr("54 bytes are too short"));
   file[0] = 'Q';
-  EXPECT_THAT(PxifReader::open_bytes(file, "a").error().message, HasSubstr("\"PXIF\" (50584946) is expected"));
+  EXPECT_THAT(PxifReader::open_bytes(file, "a").error().message,
+              HasSubstr("\"PXIF\" (50584946) is expected"));
 }
 
 }  // namespace

@@ -9,8 +9,8 @@
 
 namespace pixellm::pixel_test {
 
-inline constexpr PxifCompression kEveryCompression[] = {PxifCompression::kNone, PxifCompression::kRle, PxifCompression::kLz4,
-                                                        PxifCompression::kZstd};
+inline constexpr PxifCompression kEveryCompression[] = {PxifCompression::kNone, PxifCompression::kRle,
+                                                        PxifCompression::kLz4, PxifCompression::kZstd};
 
 inline Buffer text(std::string_view s) { return Buffer(s.begin(), s.end()); }
 

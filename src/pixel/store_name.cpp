@@ -2,8 +2,9 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <cstdint>
+
+#include "base/utf8.h"
 
 namespace pixellm {
 namespace {
@@ -15,25 +16,9 @@ std::unexpected<Error> refuse(std::string_view name, std::string_view why) {
   return fail(ErrorCode::kInvalidArgument, fmt::format("the name '{}' {}", name.substr(0, 80), why));
 }
 
-// Bytes of the UTF-8 character at the start of a text; 0 where there is none.
-size_t character_bytes(std::string_view text) {
-  const auto byte = [&](size_t i) { return static_cast<uint8_t>(text[i]); };
-  const uint8_t lead = byte(0);
-  if (lead < 0x80) return 1;
-  const size_t n = lead < 0xc2 ? 0 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : lead < 0xf5 ? 4 : 0;
-  if (n == 0 || text.size() < n) return 0;
-  for (size_t i = 1; i < n; i++)
-    if ((byte(i) & 0xc0) != 0x80) return 0;
-  // Too long a form, a surrogate, beyond U+10FFFF.
-  const unsigned second = byte(1);
-  const bool wrong = (lead == 0xe0 && second < 0xa0) || (lead == 0xed && second > 0x9f) ||
-                     (lead == 0xf0 && second < 0x90) || (lead == 0xf4 && second > 0x8f);
-  return wrong ? 0 : n;
-}
-
 Result<void> check_characters(std::string_view name) {
   for (std::string_view rest = name; !rest.empty();) {
-    const size_t n = character_bytes(rest);
+    const size_t n = utf8_character_bytes(rest);
     if (n == 0) return refuse(name, "is not UTF-8");
     const auto first = static_cast<uint8_t>(rest[0]);
     if (first < 0x20 || first == 0x7f) return refuse(name, "holds a control character");
