@@ -7,8 +7,10 @@
 
 namespace pixellm {
 
+inline constexpr size_t kMaxUtf8Bytes = 4;
+
 // Length in bytes of the character that begins `text`; 0 when there is none (empty, malformed or cut off).
-inline size_t utf8_character_length(std::string_view text) {
+constexpr size_t utf8_character_length(std::string_view text) {
   const auto byte = [&](size_t i) { return static_cast<uint8_t>(text[i]); };
   if (text.empty()) return 0;
   const uint8_t lead = byte(0);

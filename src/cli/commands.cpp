@@ -30,6 +30,7 @@ constexpr Command kCommands[] = {
     {"corpus", "collect texts to train on", cmd_corpus},
     {"map", "an endless plane of pixels on disk", cmd_map},
     {"v0", "the first brain in pixels: init, train, encode, infer, ask", cmd_v0},
+    {"fs", "store files as pixel images", cmd_fs},
 };
 
 // Edits (insert, delete, replace) that turn a into b.

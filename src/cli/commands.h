@@ -42,5 +42,6 @@ int cmd_thumbnail(int argc, char** argv);
 int cmd_corpus(int argc, char** argv);
 int cmd_map(int argc, char** argv);
 int cmd_v0(int argc, char** argv);
+int cmd_fs(int argc, char** argv);
 
 }  // namespace pixellm::cli

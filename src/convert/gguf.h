@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/progress.h"
 #include "convert/byte_source.h"
 #include "convert/import.h"
 #include "model/metadata.h"

@@ -11,12 +11,11 @@
 #include <string>
 
 #include "base/error.h"
+#include "base/progress.h"
 #include "convert/byte_source.h"
 #include "model/model_writer.h"
 
 namespace pixellm {
-
-using Progress = std::function<void(uint64_t done_bytes, uint64_t total_bytes)>;
 
 struct ImportOptions {
   std::optional<uint64_t> row_bytes;   // force the picture's width: a multiple of 192
