@@ -2,11 +2,12 @@
 
 #include <algorithm>
 #include <bit>
+#include <iterator>
 #include <utility>
 
 namespace pixellm {
 
-size_t TileCache::Hash::operator()(TileCoord t) const {
+size_t TileCache::Hash::operator()(TileCoord t) const noexcept {
   // Two odd multipliers and a fold of the product's upper half, so that tiles in rows and columns spread
   // evenly.
   const uint64_t mixed = static_cast<uint64_t>(t.x) * 0x9e3779b97f4a7c15u ^
@@ -34,9 +35,9 @@ void TileCache::unlink(CachedTile& tile) {
   (tile.older_ ? tile.older_->newer_ : oldest_) = tile.newer_;
 }
 
-CachedTile* TileCache::peek(TileCoord coord) const {
+CachedTile* TileCache::peek(TileCoord coord) {
   const auto it = tiles_.find(coord);
-  return it == tiles_.end() ? nullptr : it->second.get();
+  return it == tiles_.end() ? nullptr : &it->second;
 }
 
 CachedTile* TileCache::find(TileCoord coord) {
@@ -82,13 +83,13 @@ Result<void> TileCache::make_room() {
 
 Result<CachedTile*> TileCache::insert(TileCoord coord) {
   PIXELLM_CHECK(make_room());
-  auto tile = std::make_unique<CachedTile>();
-  tile->coord_ = coord;
-  tile->rgb_ = spare_ ? std::move(spare_) : std::make_unique_for_overwrite<uint8_t[]>(tile_bytes_);
-  CachedTile* raw = tile.get();
-  PIXELLM_ASSERT(tiles_.emplace(coord, std::move(tile)).second);
-  link_newest(*raw);
-  return raw;
+  const auto [it, is_new] = tiles_.try_emplace(coord);
+  PIXELLM_ASSERT(is_new);
+  CachedTile& tile = it->second;
+  tile.coord_ = coord;
+  tile.rgb_ = spare_ ? std::move(spare_) : std::make_unique_for_overwrite<uint8_t[]>(tile_bytes_);
+  link_newest(tile);
+  return &tile;
 }
 
 void TileCache::mark_dirty(CachedTile& tile) {
@@ -123,37 +124,31 @@ void TileCache::unpin(CachedTile& tile) {
   if (--tile.pins_ > 0) return;
   pinned_--;
   if (tile.dropped_) {
-    std::erase_if(dropped_, [&](const auto& d) { return d.get() == &tile; });
+    std::erase_if(dropped_, [&](const auto& d) { return &d.mapped() == &tile; });
   } else {
     link_newest(tile);
   }
 }
 
-void TileCache::forget(Map::iterator it) {
-  CachedTile& tile = *it->second;
+TileCache::Map::iterator TileCache::forget(Map::iterator it) {
+  CachedTile& tile = it->second;
   PIXELLM_ASSERT(!tile.dirty_);
-  if (tile.pins_ > 0) {
-    tile.dropped_ = true;
-    dropped_.push_back(std::move(it->second));
-  } else {
+  if (tile.pins_ == 0) {
     unlink(tile);
+    return tiles_.erase(it);
   }
+  tile.dropped_ = true;
+  const auto next = std::next(it);
+  dropped_.push_back(tiles_.extract(it));
+  return next;
 }
 
 void TileCache::drop_all() {
-  for (auto it = tiles_.begin(); it != tiles_.end(); ++it) forget(it);
-  tiles_.clear();
+  for (auto it = tiles_.begin(); it != tiles_.end();) it = forget(it);
 }
 
 void TileCache::drop_if(const std::function<bool(TileCoord)>& which) {
-  for (auto it = tiles_.begin(); it != tiles_.end();) {
-    if (!which(it->first)) {
-      ++it;
-      continue;
-    }
-    forget(it);
-    it = tiles_.erase(it);
-  }
+  for (auto it = tiles_.begin(); it != tiles_.end();) it = which(it->first) ? forget(it) : std::next(it);
 }
 
 uint64_t TileCache::room() const {

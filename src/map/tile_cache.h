@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <memory_resource>
 #include <span>
 #include <unordered_map>
 #include <vector>
@@ -58,7 +59,7 @@ class TileCache {
   CachedTile* find(TileCoord coord);
 
   // The same without a trace.
-  CachedTile* peek(TileCoord coord) const;
+  CachedTile* peek(TileCoord coord);
 
   // Makes room for one tile: drops the least recently used tiles that are not pinned, after writing back
   // every changed one when one of those is due. Fails when writing back fails and no unchanged tile can leave
@@ -92,23 +93,25 @@ class TileCache {
 
  private:
   struct Hash {
-    size_t operator()(TileCoord t) const;
+    size_t operator()(TileCoord t) const noexcept;
   };
-  using Map = std::unordered_map<TileCoord, std::unique_ptr<CachedTile>, Hash>;
+  using Map = std::pmr::unordered_map<TileCoord, CachedTile, Hash>;
 
   void link_newest(CachedTile& tile);
   void unlink(CachedTile& tile);
   void evict(CachedTile& tile);
-  void forget(Map::iterator it);
+  Map::iterator forget(Map::iterator it);  // the next one
   CachedTile* oldest_clean() const;
 
   const uint64_t tile_bytes_, capacity_, budget_;  // capacity_: tiles
   const WriteBack write_back_;
-  Map tiles_;
+  std::pmr::unsynchronized_pool_resource
+      pool_;  // entries lie side by side, not between the pixels: a look-up stays in L2
+  Map tiles_{&pool_};
   CachedTile *newest_ = nullptr, *oldest_ = nullptr;
   std::vector<CachedTile*> dirty_;
-  std::vector<std::unique_ptr<CachedTile>> dropped_;  // still pinned
-  std::unique_ptr<uint8_t[]> spare_;                  // pixels of the tile that left last
+  std::vector<Map::node_type> dropped_;  // still pinned
+  std::unique_ptr<uint8_t[]> spare_;     // pixels of the tile that left last
   uint64_t pinned_ = 0, hits_ = 0, misses_ = 0, evictions_ = 0;
 };
 
