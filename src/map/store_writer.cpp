@@ -22,7 +22,7 @@ KeyBytes key_at(const RunView& view, uint64_t slot) {
 }  // namespace
 
 Result<StoreWriter> StoreWriter::begin(StoreEnv& env, const RunShape& shape) {
-  StoreWriter w(std::make_unique<LmdbTxn>(PIXELLM_TRY(env.begin_write())), shape);
+  StoreWriter w(env, std::make_unique<LmdbTxn>(PIXELLM_TRY(env.begin_write())), shape);
   w.world_ = PIXELLM_TRY(w.reader_.world());
   w.has_history_ = PIXELLM_TRY(w.txn_->size(Db::kHistory)).entries > 0;
   w.tiles_.emplace(PIXELLM_TRY(LmdbCursor::open(*w.txn_, Db::kTiles)));
@@ -216,7 +216,9 @@ Result<void> StoreWriter::commit() {
   world_.txn_id = txn_->id();
   PIXELLM_CHECK(txn_->put(Db::kWorld, world_record_key(), world_.encode()));
   tiles_.reset();
-  return txn_->commit();
+  auto done = txn_->commit();
+  if (!done) env_->commit_failed();
+  return done;
 }
 
 }  // namespace pixellm
