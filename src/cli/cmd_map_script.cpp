@@ -60,6 +60,8 @@ int cmd_map_script(int argc, char** argv) {
       "  {\"op\":\"regions\",\"x\":..,\"y\":..,\"radius\":..} -> regions, the tiles around that exist\n"
       "  {\"op\":\"tiles\"|\"count\",\"x\":..,\"y\":..,\"w\":..,\"h\":..}     -> tiles, count\n"
       "  {\"op\":\"erase\"|\"restore\"|\"prefetch\",\"x\":..,\"y\":..,\"w\":..,\"h\":..} -> count of tiles\n"
+      "  {\"op\":\"where\",\"x\":..,\"y\":..} -> model, tensor, type, elements\n"
+      "  {\"op\":\"locate\",\"model\":..,\"tensor\":..} -> x, y, w, h; with \"row\" and \"column\": x, y\n"
       "  {\"op\":\"bounds\"}   {\"op\":\"flush\"}   {\"op\":\"stats\"}\n\n"
       "Example:\n"
       "  echo '{\"op\":\"set\",\"x\":-5,\"y\":7,\"rgb\":[255,0,0]}' | pixellm map script - --world world");

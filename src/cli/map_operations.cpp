@@ -185,6 +185,32 @@ Result<Json> do_rect(World& world, const Json& operation) {
   return Json{{"ok", true}, {"count", PIXELLM_TRY((world.*kMethod)(r))}};
 }
 
+Result<std::string> text(const Json& operation, std::string_view name) {
+  const Json* value = PIXELLM_TRY(field(operation, name));
+  if (!value->is_string()) return wrong(name, "a string", *value);
+  return value->get<std::string>();
+}
+
+Result<Json> do_where(World& world, const Json& operation) {
+  const auto [x, y] = PIXELLM_TRY(point(operation));
+  Json answer = ok();
+  answer.update(to_json(PIXELLM_TRY(where(world, x, y))));
+  return answer;
+}
+
+Result<Json> do_locate(World& world, const Json& operation) {
+  const std::string model = PIXELLM_TRY(text(operation, "model")),
+                    tensor = PIXELLM_TRY(text(operation, "tensor"));
+  if (!operation.contains("row") && !operation.contains("column")) {
+    const PixelRect r = PIXELLM_TRY(locate_tensor(world, model, tensor));
+    return Json{{"ok", true}, {"x", r.x}, {"y", r.y}, {"w", r.w}, {"h", r.h}};
+  }
+  const auto row = PIXELLM_TRY(number<uint64_t>(operation, "row"));
+  const auto column = PIXELLM_TRY(number<uint64_t>(operation, "column"));
+  const auto [x, y] = PIXELLM_TRY(locate_element(world, model, tensor, row, column));
+  return Json{{"ok", true}, {"x", x}, {"y", y}};
+}
+
 Result<Json> do_flush(World& world, const Json&) {
   PIXELLM_CHECK(world.flush());
   return ok();
@@ -229,10 +255,24 @@ constexpr Operation kOperations[] = {{"get", do_get},
                                      {"erase", do_rect<&World::erase>},
                                      {"restore", do_rect<&World::restore>},
                                      {"prefetch", do_rect<&World::prefetch>},
+                                     {"where", do_where},
+                                     {"locate", do_locate},
                                      {"flush", do_flush},
                                      {"stats", do_stats}};
 
 }  // namespace
+
+Json to_json(const std::optional<WeightPlace>& place) {
+  if (!place)
+    return {{"model", nullptr}, {"tensor", nullptr}, {"type", nullptr}, {"elements", Json::array()}};
+  Json elements = Json::array();
+  for (const ElementAt& e : place->elements)
+    elements.push_back({{"row", e.row}, {"column", e.column}, {"value", static_cast<double>(e.value)}});
+  return {{"model", place->model},
+          {"tensor", place->tensor},
+          {"type", place->type},
+          {"elements", std::move(elements)}};
+}
 
 std::string to_line(const Json& json) { return json.dump(-1, ' ', false, Json::error_handler_t::replace); }
 

@@ -4,10 +4,12 @@
 #pragma once
 #include <cstdint>
 #include <nlohmann/json_fwd.hpp>
+#include <optional>
 #include <string>
 #include <string_view>
 
 #include "base/error.h"
+#include "map/mounts.h"
 #include "map/world.h"
 
 namespace pixellm::cli {
@@ -24,6 +26,10 @@ Result<Json> run_operation(World& world, const Json& operation);
 // Whatever the line holds, the answer is one line, without its end.
 std::string answer_line(World& world, std::string_view line);
 std::string error_line(std::string_view message);  // {"ok":false,"error":message}
+
+// {model, tensor, type, elements [{row, column, value}]}; nulls and no elements where no tensor lies. A value that is no finite
+// number becomes null when it is printed.
+Json to_json(const std::optional<WeightPlace>& place);
 
 std::string to_line(const Json& json);  // bytes that are not UTF-8 replaced
 

@@ -5,6 +5,7 @@
 #include <charconv>
 
 #include "cli/common.h"
+#include "map/mounts.h"
 
 namespace pixellm::cli {
 namespace {
@@ -51,8 +52,11 @@ void WorldFlags::add_to(CLI::App& app, bool world_required) {
 }
 
 Result<World> WorldFlags::open(bool read_only, bool create) const {
-  return World::open(
-      folder, {.read_only = read_only, .create = create, .tile_size = tile_size, .cache_bytes = cache_bytes});
+  World world = PIXELLM_TRY(World::open(
+      folder,
+      {.read_only = read_only, .create = create, .tile_size = tile_size, .cache_bytes = cache_bytes}));
+  PIXELLM_CHECK(open_mounts(world));
+  return world;
 }
 
 Result<World> WorldFlags::open_reading() const { return open(true, false); }

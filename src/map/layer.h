@@ -1,6 +1,7 @@
 // Read-only pixels that somebody else owns, laid over a rectangle of the world: a mounted model.
 #pragma once
 #include <string>
+#include <vector>
 
 #include "base/bytes.h"
 #include "base/error.h"
@@ -17,6 +18,11 @@ class PixelLayer {
   // Copies pixels of `part`, which lies inside rect(), to `out`: row i begins at out + i * out_stride. Errors: the model
   // cannot be opened any more, or is another one than was mounted.
   virtual Result<void> read(const PixelRect& part, uint8_t* out, uint64_t out_stride) const = 0;
+
+  // Rectangles inside `part`, apart from each other, outside of which it is black. Errors as read().
+  virtual Result<std::vector<PixelRect>> occupied(const PixelRect& part) const {
+    return std::vector<PixelRect>{part};
+  }
 };
 
 }  // namespace pixellm

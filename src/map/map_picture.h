@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "map/world.h"
+#include "pixel/plane.h"
 
 namespace pixellm {
 
@@ -14,6 +15,8 @@ namespace pixellm {
 Result<void> export_picture(World& world, const PixelRect& rect, uint32_t zoom, const std::string& path);
 
 // Paints an 8-bit RGB PNG of any kind (flat or not) or a PXIF container. Returns the painted rectangle; does not flush.
+// Nothing is painted when the picture is damaged, meets a mounted model or leaves the world. The second takes one that is open.
 Result<PixelRect> import_picture(World& world, const std::string& path, int64_t x, int64_t y);
+Result<PixelRect> import_picture(World& world, const PixelPlane& picture, int64_t x, int64_t y);
 
 }  // namespace pixellm

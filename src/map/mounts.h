@@ -1,5 +1,5 @@
 // Models in the world: a PXI-LLM picture made readable through the map, each tensor at its world rectangle moved to the
-// mount's place, without copying a byte. Mounts are recorded in the world. Spec: spec/infinite-map.md, "Mounts".
+// mount's place, without copying a byte. Mounts are recorded in the world. Spec: spec/mounts.md.
 //
 //   PIXELLM_CHECK(mount_model(world, "model.png", 0, 100000));
 //   PIXELLM_CHECK(open_mounts(world));                          // in every program that opens the world later

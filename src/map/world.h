@@ -103,9 +103,10 @@ class World {
   Result<void> flush();
   Result<WorldStats> stats();
 
-  // Lays a layer over the world. kInvalidArgument when it meets another layer or existing tiles (names them). Reads in its
-  // rectangle come from it; painting and erasing there is refused and names it.
-  Result<void> add_layer(std::unique_ptr<PixelLayer> layer);
+  // Lays a layer over the world. kInvalidArgument when it meets another layer or painted pixels (names them). Reads in its
+  // rectangle come from it; painting and erasing there is refused and names it. `is_kept`: it lay there before, so that it
+  // covers pixels which came back under it (a repaired tile).
+  Result<void> add_layer(std::unique_ptr<PixelLayer> layer, bool is_kept = false);
   Result<void> remove_layer(const std::string& name);  // kNotFound
   std::span<const std::unique_ptr<PixelLayer>> layers() const;
 

@@ -120,7 +120,7 @@ Result<uint64_t> World::prefetch(const PixelRect& rect) {
   return n;
 }
 
-Result<void> World::add_layer(std::unique_ptr<PixelLayer> layer) {
+Result<void> World::add_layer(std::unique_ptr<PixelLayer> layer, bool is_kept) {
   Impl& w = *impl_;
   const PixelRect& rect = layer->rect();
   PIXELLM_CHECK(check_rect(rect));
@@ -131,7 +131,7 @@ Result<void> World::add_layer(std::unique_ptr<PixelLayer> layer) {
                                                          other->name(), to_text(other->rect())));
   const auto use = PIXELLM_TRY(w.begin());
   std::optional<TileCoord> met;
-  PIXELLM_CHECK(w.visit_existing(*tiles_of(rect, w.tile_size), [&](TileCoord t) {
+  const auto look = [&](TileCoord t) {
     const TilePart part = part_of(rect, t, w.tile_size);
     if (!part.is_whole(w.tile_size)) {
       // A tile that the border crosses may have been painted outside. What cannot be read hides nothing that
@@ -141,7 +141,8 @@ Result<void> World::add_layer(std::unique_ptr<PixelLayer> layer) {
     }
     met = t;
     return false;
-  }));
+  };
+  if (!is_kept) PIXELLM_CHECK(w.visit_existing(*tiles_of(rect, w.tile_size), look));
   if (met)
     return fail(
         ErrorCode::kInvalidArgument,

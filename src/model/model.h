@@ -118,6 +118,9 @@ class Model {
   // weights and every tensor's own. Lines as describe() gives them; none: intact.
   Result<std::vector<std::string>> verify(VerifyLevel level, ThreadPool& pool, bool release_pages = false) const;
 
+  // The SHA-256 of the head as it stands in the picture; header().head_sha256 is what the file promises. Version 2 only.
+  Result<Digest> hash_head() const;
+
   // The tensor's bytes in GGUF order, in pieces of at most a few rows of cells; stops at the sink's first error.
   Result<void> read_source_bytes(const TensorInfo& t, const std::function<Result<void>(Bytes)>& sink,
                                  bool release_pages = false) const;

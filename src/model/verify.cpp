@@ -59,6 +59,12 @@ std::vector<std::string> Model::describe(const PlaneDamage& damage) const {
   return lines;
 }
 
+Result<Digest> Model::hash_head() const {
+  std::vector<uint8_t> head(header_.first_weight_row * plane_.row_bytes());
+  PIXELLM_CHECK(plane_.read(0, head));
+  return head_digest(head);
+}
+
 Result<std::vector<std::string>> Model::verify(VerifyLevel level, ThreadPool& pool,
                                                bool release_pages) const {
   if (level == VerifyLevel::kNone) return std::vector<std::string>{};
@@ -66,10 +72,7 @@ Result<std::vector<std::string>> Model::verify(VerifyLevel level, ThreadPool& po
   std::vector<std::string> lines = describe(damage);
   if (header_.version_major != 2) return lines;  // its one hash was needed to read the directory
 
-  const uint64_t head_rows = header_.first_weight_row;
-  std::vector<uint8_t> head(head_rows * plane_.row_bytes());
-  PIXELLM_CHECK(plane_.read(0, head));
-  if (const Digest found = head_digest(head); found != header_.head_sha256)
+  if (const Digest found = PIXELLM_TRY(hash_head()); found != header_.head_sha256)
     lines.push_back(wrong_hash("head", found, header_.head_sha256));
   if (level != VerifyLevel::kSha256) return lines;
 
@@ -80,7 +83,7 @@ Result<std::vector<std::string>> Model::verify(VerifyLevel level, ThreadPool& po
     for (size_t job; (job = next.fetch_add(1)) < found.size();) {
       Sha256 sha;
       if (job == 0) {
-        for (uint64_t row = head_rows; row < plane_.rows(); row++) {
+        for (uint64_t row = header_.first_weight_row; row < plane_.rows(); row++) {
           sha.update(plane_.row(row));
           if (release_pages && row % 64 == 63) plane_.release_rows(row - 63, 64);
         }
