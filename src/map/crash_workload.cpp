@@ -13,21 +13,7 @@ namespace pixellm::crash {
 namespace {
 
 constexpr int64_t kReach = 4;  // most tiles lie within this many of the origin
-constexpr PixelRect kEverything{std::numeric_limits<int64_t>::min(), std::numeric_limits<int64_t>::min(),
-                                std::numeric_limits<uint64_t>::max(), std::numeric_limits<uint64_t>::max()};
 constexpr uint32_t kTileSizes[] = {16, 16, 17, 32, 64};
-
-std::string message_of(const Error& error) {
-  return fmt::format("{} ({})", error.message, error_code_name(error.code));
-}
-
-std::string first_finding(const StoreFindings& f) {
-  if (!f.bad.empty())
-    return fmt::format("verify: {} bad tiles, the first {},{}", f.bad.size(), f.bad[0].x, f.bad[0].y);
-  if (f.bad_old_versions > 0) return fmt::format("verify: {} bad old versions", f.bad_old_versions);
-  if (!f.other.empty()) return "verify: " + f.other[0];
-  return "";
-}
 
 }  // namespace
 
@@ -54,6 +40,10 @@ Result<WorldState> state_of(const TileStore& store) {
   for (StoreRecord& record : PIXELLM_TRY(snapshot->records()))
     out.records.emplace_back(record.name, std::move(record.value));
   return out;
+}
+
+std::string describe(const Error& error) {
+  return fmt::format("{} ({})", error.message, error_code_name(error.code));
 }
 
 std::string describe(const WorldState& s) {
@@ -234,12 +224,11 @@ std::optional<std::string> Workload::note_state(Step step, const Result<void>& r
     held_.reset();
     if (world_) {  // keeps one until its next change
       if (auto opened = reopen(); !opened)
-        return "after a failed " + step.name + ": " + message_of(opened.error());
+        return "after a failed " + step.name + ": " + describe(opened.error());
     }
     now = state_of(*store_);
   }
-  if (!now)
-    return fmt::format("after {}{}: {}", result ? "" : "a failed ", step.name, message_of(now.error()));
+  if (!now) return fmt::format("after {}{}: {}", result ? "" : "a failed ", step.name, describe(now.error()));
   const bool changed = states_.size() == 1 || *now != states_.back().world;
   // A compaction may be found done though its last sync failed.
   if (!result && changed && step.name != "compact")
@@ -247,7 +236,7 @@ std::optional<std::string> Workload::note_state(Step step, const Result<void>& r
                        describe(states_.back().world), describe(*now));
   if (changed) {
     auto file = read_file(root_ + "/world/data.mdb", uint64_t{1} << 30);
-    if (!file) return message_of(file.error());
+    if (!file) return describe(file.error());
     step.after = states_.size();
     step.uncertain = !result;
     states_.push_back({std::move(*now), std::move(*file), std::nullopt});
@@ -270,9 +259,9 @@ std::optional<std::string> Workload::one_step(bool may_fail) {
   const bool met = may_fail && disk_->fault_happened();
   step.uncertain = may_fail && disk_->failing();
   if (may_fail) disk_->stop_failing();
-  if (!result && !met) return fmt::format("{} failed: {}", step.name, message_of(result.error()));
+  if (!result && !met) return fmt::format("{} failed: {}", step.name, describe(result.error()));
   if (!result && result.error().code != ErrorCode::kIo)
-    return fmt::format("{} failed as {}", step.name, message_of(result.error()));
+    return fmt::format("{} failed as {}", step.name, describe(result.error()));
   faults_met_ += met;
   if (auto wrong = note_state(step, result)) return wrong;
   if (result) return std::nullopt;
@@ -290,100 +279,6 @@ std::optional<std::string> Workload::run() {
     if (auto wrong = one_step(may_fail)) return fmt::format("step {}: {}", i, *wrong);
   }
   close();
-  return std::nullopt;
-}
-
-// The states of which one must be found when the power goes during operation `position`.
-std::set<size_t> Workload::promised(size_t position) const {
-  std::set<size_t> states = {0};
-  for (const Step& step : steps_) {
-    if (position < step.begin) break;
-    const bool under_way = position < step.end;
-    if (!under_way && !step.failed) states.clear();
-    if (under_way || step.uncertain) states.insert(step.before);
-    if (under_way || step.uncertain || !step.failed) states.insert(step.after);
-    if (under_way) break;
-  }
-  return states;
-}
-
-std::optional<std::string> Workload::check_image(const std::string& folder, const std::string& scratch,
-                                                 size_t position, CrashReplay::Random& random) {
-  const std::set<size_t> states = promised(position);
-  const bool may_be_missing = states.contains(0);
-  const std::string world = folder + "/world";
-  std::error_code error;
-  if (random() % 4 == 0)  // an old lock file may lie there, with the locks of those who died
-    std::filesystem::copy_file(root_ + "/world/lock.mdb", world + "/lock.mdb", error);
-  auto opened = TileStore::open(world, {.create = may_be_missing, .tile_size = tile_size_});
-  if (!opened) return "cannot be opened: " + message_of(opened.error());
-  auto store = std::move(*opened);
-  const auto found = state_of(*store);
-  if (!found) return message_of(found.error());
-  // Before there is a world, opening makes an empty one: the first state.
-  const auto match =
-      std::ranges::find_if(states, [&](size_t s) { return *found == states_[std::max<size_t>(s, 1)].world; });
-  if (match == states.end()) {
-    std::string text = "another state than promised: " + describe(*found);
-    for (size_t s : states) text += fmt::format("\n  state {}: {}", s, describe(states_[s].world));
-    return text;
-  }
-  State& state = states_[std::max<size_t>(*match, 1)];
-  const auto findings = store->verify();
-  if (!findings) return "verify: " + message_of(findings.error());
-  if (std::string text = first_finding(*findings); !text.empty()) return text;
-  if (auto wrong = check_restore(*store, state, scratch)) return wrong;
-  return check_writing(world, std::move(store), random);
-}
-
-// What was erased must be restorable from the image as it is from the state itself.
-std::optional<std::string> Workload::check_restore(TileStore& store, State& state,
-                                                   const std::string& scratch) {
-  if (!state.restored) {
-    std::filesystem::create_directories(scratch + "/world");
-    auto written = write_file(scratch + "/world/data.mdb", state.data_file);
-    if (!written) return message_of(written.error());
-    auto clean = TileStore::open(scratch + "/world", {.create = false, .tile_size = tile_size_});
-    if (!clean) return "a copy of the state cannot be opened: " + message_of(clean.error());
-    if (auto restored = (*clean)->restore(kEverything); !restored)
-      return "restore in a copy: " + message_of(restored.error());
-    auto expected = state_of(**clean);
-    if (!expected) return "a restored copy: " + message_of(expected.error());
-    state.restored = std::move(*expected);
-  }
-  if (auto restored = store.restore(kEverything); !restored)
-    return "restore: " + message_of(restored.error());
-  const auto found = state_of(store);
-  if (!found) return "after restore: " + message_of(found.error());
-  if (*found != *state.restored)
-    return fmt::format("restores otherwise\n  expected {}\n  found {}", describe(*state.restored),
-                       describe(*found));
-  return std::nullopt;
-}
-
-std::optional<std::string> Workload::check_writing(const std::string& world, std::unique_ptr<TileStore> store,
-                                                   CrashReplay::Random& random) {
-  auto expected = state_of(*store);
-  if (!expected) return message_of(expected.error());
-  std::vector<uint8_t> rgb(store->tile_bytes(), static_cast<uint8_t>(random()));
-  const TileCoord tile{100, -100};
-  if (auto done = store->commit({.tiles = {{tile, rgb}}, .lengths = {}}); !done)
-    return "commit: " + message_of(done.error());
-  if (random() % 8 == 0) {
-    if (auto saved = store->compact(); !saved) return "compact: " + message_of(saved.error());
-  }
-  if (random() % 4 == 0) {
-    store.reset();
-    auto opened = TileStore::open(world, {.create = false, .tile_size = tile_size_});
-    if (!opened) return "cannot be opened again: " + message_of(opened.error());
-    store = std::move(*opened);
-  }
-  auto found = state_of(*store);
-  if (!found) return "after a commit: " + message_of(found.error());
-  const auto it = std::ranges::find(found->tiles, tile, [](const auto& entry) { return entry.first; });
-  if (it == found->tiles.end() || it->second != crc32(0, rgb)) return "a new tile reads otherwise";
-  found->tiles.erase(it);
-  if (found->tiles != expected->tiles) return "a commit changed other tiles";
   return std::nullopt;
 }
 

@@ -4,6 +4,7 @@
 // real TileStore whose disk is watched, and notes after each the state of the world. check_image() then opens
 // what a power failure could have left, and looks whether it is a state that the program was promised.
 #pragma once
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <set>
@@ -29,6 +30,9 @@ struct WorldState {
 // Reads all of it; the error of the first part that cannot be read.
 Result<WorldState> state_of(const TileStore& store);
 
+inline constexpr PixelRect kEverything{INT64_MIN, INT64_MIN, UINT64_MAX, UINT64_MAX};
+
+std::string describe(const Error& error);
 std::string describe(const WorldState& state);  // for messages
 
 struct WorkloadOptions {

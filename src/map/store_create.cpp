@@ -85,7 +85,8 @@ Result<void> create_world(const std::string& folder, uint32_t tile_size) {
   const std::string from = folder + "/" + kNewFile, to = folder + "/" + kDataFile;
   if (::rename(from.c_str(), to.c_str()) != 0) return system_error(to, "create", errno);
   file.keep();
-  return sync_folder(folder);
+  PIXELLM_CHECK(sync_folder(folder));
+  return sync_folder(folder + "/..");  // where the folder's own name is, which may be new
 }
 
 }  // namespace pixellm

@@ -208,8 +208,21 @@ Result<void> StoreEnv::make_usable() {
 // A writer that was killed may leave a change that is in the file but that LMDB does not show yet: it comes
 // out at the next change, too late for who has read before. Beginning one brings it out.
 Result<void> StoreEnv::begin_writing() {
-  PIXELLM_TRY(begin_write());
-  return lmdb_->sync();  // what its commit has put into the file may not be on the disk
+  const std::lock_guard hold(use_lock_);
+  PIXELLM_CHECK(make_usable());
+  PIXELLM_TRY(begin_change());
+  return {};
+}
+
+// Whoever made or compacted the world, or changed it last, may have been killed before the sync of its names
+// or of data.mdb. Nothing may be built on what is not on the disk.
+Result<void> StoreEnv::sync_what_was_found() {
+  if (synced_) return {};
+  PIXELLM_CHECK(sync_folder(folder_));
+  (void)sync_folder(folder_ + "/..");  // may be a folder that one can only pass through
+  PIXELLM_CHECK(lmdb_->sync());
+  synced_ = true;
+  return {};
 }
 
 void StoreEnv::end_writing() {
@@ -218,14 +231,23 @@ void StoreEnv::end_writing() {
   meta_pages_.clear();  // another process may write from here on
 }
 
-// LMDB uses a page again when no registered reader can see it. For those without write permission, which only
-// hold a lock on the lock file, this process keeps a reader of its own: begun before the next change, it is
-// older than what they lose.
 Result<LmdbTxn> StoreEnv::begin_write() {
   const std::lock_guard hold(use_lock_);
   PIXELLM_CHECK(make_usable());
-  if (folder_unsynced_) PIXELLM_CHECK(sync_folder(folder_));
-  folder_unsynced_ = false;
+  PIXELLM_CHECK(sync_what_was_found());
+  auto txn = PIXELLM_TRY(begin_change());
+  const std::string path = folder_ + "/" + kDataFile;
+  meta_pages_.resize(2 * PIXELLM_TRY(read_meta_page(data_.get(), path)).page_size);
+  const ssize_t size = static_cast<ssize_t>(meta_pages_.size());
+  if (::pread(data_.get(), meta_pages_.data(), meta_pages_.size(), 0) != size)
+    return system_error(path, "read", errno);
+  return txn;
+}
+
+// LMDB uses a page again when no registered reader can see it. For those without write permission, which only
+// hold a lock on the lock file, this process keeps a reader of its own: begun before the next change, it is
+// older than what they lose.
+Result<LmdbTxn> StoreEnv::begin_change() {
   if (lock_file(lock_.get(), LOCK_EX | LOCK_NB, folder_)) {
     lock_file(lock_.get(), LOCK_UN, folder_).value();
     guard_.reset();
@@ -233,13 +255,7 @@ Result<LmdbTxn> StoreEnv::begin_write() {
     guard_.emplace(PIXELLM_TRY(lmdb_->begin_read()));
   }
   lmdb_->forget_dead_readers();
-  auto txn = PIXELLM_TRY(lmdb_->begin_write());
-  const std::string path = folder_ + "/" + kDataFile;
-  meta_pages_.resize(2 * PIXELLM_TRY(read_meta_page(data_.get(), path)).page_size);
-  const ssize_t size = static_cast<ssize_t>(meta_pages_.size());
-  if (::pread(data_.get(), meta_pages_.data(), meta_pages_.size(), 0) != size)
-    return system_error(path, "read", errno);
-  return txn;
+  return lmdb_->begin_write();
 }
 
 Result<LmdbTxn> StoreEnv::begin_read() {
@@ -308,15 +324,15 @@ Result<void> StoreEnv::adopt() {
   if (!fd) return system_error(from, "open", errno);
   PIXELLM_CHECK(lock_file(fd.get(), LOCK_EX | LOCK_NB, from));
   if (::rename(from.c_str(), to.c_str()) != 0) return system_error(to, "replace", errno);
-  folder_unsynced_ = !sync_folder(folder_);  // a power failure leaves one file or the other, both whole
+  synced_ =
+      sync_folder(folder_).has_value();  // if not, a power failure leaves one file or the other, both whole
   lmdb_.reset();
   data_ = std::move(fd);
   if (auto opened = open_lmdb(); !opened) {
     lmdb_.reset();
     return opened;
   }
-  if (folder_unsynced_)
-    return fail(ErrorCode::kIo, folder_ + ": was compacted, but its folder cannot be synced");
+  if (!synced_) return fail(ErrorCode::kIo, folder_ + ": was compacted, but its folder cannot be synced");
   return {};
 }
 

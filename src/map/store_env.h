@@ -75,6 +75,8 @@ class StoreEnv {
   void end_read();
   Result<void> make_usable();
   Result<void> take_back();
+  Result<void> sync_what_was_found();
+  Result<LmdbTxn> begin_change();
 
   std::string folder_;
   uint64_t device_ = 0, inode_ = 0;  // of the folder
@@ -89,7 +91,7 @@ class StoreEnv {
   std::mutex use_lock_;              // of what follows
   unsigned active_ = 0;              // reading transactions
   bool broken_ = false;              // LMDB refuses to go on after a commit that failed half-way
-  bool folder_unsynced_ = false;     // data.mdb may still be the old file after a power failure
+  bool synced_ = false;              // names and file are on the disk as they are
   std::vector<uint8_t> meta_pages_;  // before the change under way; none when this process has no writer
   std::unique_ptr<LmdbEnv> lmdb_;    // nullptr: could not be opened anew
   std::optional<LmdbTxn> guard_;     // keeps states for other processes' unregistered readers

@@ -28,12 +28,8 @@ Result<Descriptor> open_for_writing(const std::string& folder, const StoreOption
     return system_error(folder, "create", errno);
   auto lock = [&]() -> Result<Descriptor> {
     auto descriptor = PIXELLM_TRY(lock_for_writing(folder));
-    const bool world = PIXELLM_TRY(holds_world(folder));
-    if (!world) PIXELLM_CHECK(create_world(folder, options.tile_size.value_or(kDefaultTileSize)));
-    // The names must be on the disk before anything is committed. Also those of a world that was there: who
-    // made or compacted it may have been killed before its sync.
-    PIXELLM_CHECK(sync_folder(folder));
-    if (const auto synced = sync_folder(folder + "/.."); !world) PIXELLM_CHECK(synced);
+    if (!PIXELLM_TRY(holds_world(folder)))
+      PIXELLM_CHECK(create_world(folder, options.tile_size.value_or(kDefaultTileSize)));
     return descriptor;
   }();
   if (!lock && made) ::rmdir(folder.c_str());
