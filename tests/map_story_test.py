@@ -153,7 +153,7 @@ class Commands(Story):
         self.assertEqual(tiles, [[-1, -1], [0, -1], [-1, 0], [-1, 1], [0, 0], [0, 1], [1, 1], [2, 1]])
         self.assertEqual(self.json("tiles", "-64,-64,256,256", "--count")["count"], len(tiles))
         self.assertEqual(self.json("regions", "0,0")["regions"], [[-1, -1], [0, -1], [-1, 0], [-1, 1], [0, 1], [1, 1]])
-        self.assertEqual(self.json("bounds")["bounds"], [-64, -1024, 1023, 127])
+        self.assertEqual(self.json("bounds")["bounds"], [-64, -1024, 1087, 127])
         stats = self.json("stats")
         self.assertEqual((stats["tile_size"], stats["dirty_tiles"]), (64, 0))
         self.assertGreater(stats["tiles_on_disk"], len(tiles))

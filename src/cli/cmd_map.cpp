@@ -28,6 +28,7 @@ constexpr Command kMapCommands[] = {
     {"verify", "check every tile and name the damage", cmd_map_verify},
     {"repair", "restore or drop damaged tiles", cmd_map_repair},
     {"compact", "give back the space of old versions", cmd_map_compact},
+    {"bench", "measure speed here, beside a plain LMDB loop", cmd_map_bench},
     {"demo", "paint at the origin and far away, and read both back", cmd_map_demo},
 };
 

@@ -26,5 +26,6 @@ int cmd_map_where(int argc, char** argv);
 int cmd_map_verify(int argc, char** argv);
 int cmd_map_repair(int argc, char** argv);
 int cmd_map_compact(int argc, char** argv);
+int cmd_map_bench(int argc, char** argv);
 
 }  // namespace pixellm::cli

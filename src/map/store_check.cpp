@@ -50,8 +50,9 @@ Result<void> Repair::rewrite(MortonKey key) {
   const KeyBytes bytes = key.encode();
   const auto entry = PIXELLM_TRY(writer_.reader().entry(bytes));
   const Bytes rgb = PIXELLM_TRY(writer_.reader().rgb(bytes, entry->current));
+  std::vector<uint8_t> copy(rgb.begin(), rgb.end());
   PIXELLM_TRY(writer_.txn().remove(Db::kTiles, bytes));
-  return writer_.put_tile(key, rgb);
+  return writer_.put_owned_tile(key, std::move(copy));
 }
 
 Result<StoreFindings> Repair::run() {
@@ -82,7 +83,7 @@ Result<StoreFindings> LmdbTileStore::verify() const {
     return out;
   }
   const auto snapshot = PIXELLM_TRY(LmdbSnapshot::begin(env_, tile_size()));
-  const StoreReader reader(snapshot->reader().txn(), shape_);
+  const StoreReader reader(snapshot->txn(), shape_, nullptr);
   return PIXELLM_TRY(scan_store(reader, snapshot->world())).findings;
 }
 

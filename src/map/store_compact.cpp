@@ -105,8 +105,7 @@ Result<uint64_t> LmdbTileStore::compact() {
     auto file = PIXELLM_TRY(NewFile::create(folder()));
     {
       const auto snapshot = PIXELLM_TRY(LmdbSnapshot::begin(env_, tile_size()));
-      const StoreReader reader(snapshot->reader().txn(),
-                               shape_);  // every checksum, whatever was checked before
+      const StoreReader reader(snapshot->txn(), shape_, nullptr);  // every checksum, whatever was checked before
       PIXELLM_CHECK(Packer(reader, snapshot->world(), file.lmdb()).run());
     }
     PIXELLM_CHECK(file.finish());

@@ -163,12 +163,69 @@ uint64_t StoreEnv::file_bytes() const {
   return ::fstat(data_.get(), &st) == 0 ? static_cast<uint64_t>(st.st_size) : 0;
 }
 
+// ---- use of the LMDB handle
+
+// LMDB gives up its handle when a commit fails while it writes the meta page: the page may be on the disk or
+// not, and if it is and the pages that it speaks of are written anew by the next change, a power failure
+// leaves a broken tree. So the meta pages are put back as they were, and synced, before anything else is
+// written.
+void StoreEnv::commit_failed() {
+  const std::lock_guard hold(use_lock_);
+  const auto probe = lmdb_->begin_read();
+  if (probe || probe.error().code != ErrorCode::kIo) return;  // it failed before that, and has had no effect
+  broken_ = true;
+  (void)take_back();  // or before the next change
+}
+
+Result<void> StoreEnv::take_back() {
+  const std::string path = folder_ + "/" + kDataFile;
+  const Descriptor fd(::open(path.c_str(), O_WRONLY | O_CLOEXEC));
+  if (!fd) return system_error(path, "open", errno);
+  const ssize_t size = static_cast<ssize_t>(meta_pages_.size());
+  if (::pwrite(fd.get(), meta_pages_.data(), meta_pages_.size(), 0) != size || ::fdatasync(fd.get()) != 0)
+    return system_error(path, "take back a failed change of", errno);
+  meta_pages_.clear();
+  return {};
+}
+
+Result<void> StoreEnv::make_usable() {
+  if (lmdb_ && !broken_) return {};
+  if (active_ > 0)
+    return fail(
+        ErrorCode::kIo,
+        folder_ + ": a change failed half-way; snapshots that are open must end or be refreshed first");
+  if (broken_ && !meta_pages_.empty()) PIXELLM_CHECK(take_back());
+  guard_.reset();
+  lmdb_.reset();
+  if (auto opened = open_lmdb(); !opened) {
+    lmdb_.reset();
+    return opened;
+  }
+  broken_ = false;
+  return {};
+}
+
+// A writer that was killed may leave a change that is in the file but that LMDB does not show yet: it comes
+// out at the next change, too late for who has read before. Beginning one brings it out.
+Result<void> StoreEnv::begin_writing() {
+  PIXELLM_TRY(begin_write());
+  return lmdb_->sync();  // what its commit has put into the file may not be on the disk
+}
+
+void StoreEnv::end_writing() {
+  const std::lock_guard hold(use_lock_);
+  if (broken_ && !meta_pages_.empty()) (void)take_back();
+  meta_pages_.clear();  // another process may write from here on
+}
+
 // LMDB uses a page again when no registered reader can see it. For those without write permission, which only
 // hold a lock on the lock file, this process keeps a reader of its own: begun before the next change, it is
 // older than what they lose.
 Result<LmdbTxn> StoreEnv::begin_write() {
-  if (!lmdb_)
-    return fail(ErrorCode::kIo, folder_ + ": cannot be used after a failed compaction; open it again");
+  const std::lock_guard hold(use_lock_);
+  PIXELLM_CHECK(make_usable());
+  if (folder_unsynced_) PIXELLM_CHECK(sync_folder(folder_));
+  folder_unsynced_ = false;
   if (lock_file(lock_.get(), LOCK_EX | LOCK_NB, folder_)) {
     lock_file(lock_.get(), LOCK_UN, folder_).value();
     guard_.reset();
@@ -176,12 +233,34 @@ Result<LmdbTxn> StoreEnv::begin_write() {
     guard_.emplace(PIXELLM_TRY(lmdb_->begin_read()));
   }
   lmdb_->forget_dead_readers();
-  return lmdb_->begin_write();
+  auto txn = PIXELLM_TRY(lmdb_->begin_write());
+  const std::string path = folder_ + "/" + kDataFile;
+  meta_pages_.resize(2 * PIXELLM_TRY(read_meta_page(data_.get(), path)).page_size);
+  const ssize_t size = static_cast<ssize_t>(meta_pages_.size());
+  if (::pread(data_.get(), meta_pages_.data(), meta_pages_.size(), 0) != size)
+    return system_error(path, "read", errno);
+  return txn;
+}
+
+Result<LmdbTxn> StoreEnv::begin_read() {
+  const std::lock_guard hold(use_lock_);
+  PIXELLM_CHECK(make_usable());
+  PIXELLM_CHECK(enter_reader());
+  auto txn = lmdb_->begin_read();
+  if (txn)
+    ++active_;
+  else
+    leave_reader();
+  return txn;
+}
+
+void StoreEnv::end_read() {
+  const std::lock_guard hold(use_lock_);
+  --active_;
+  leave_reader();
 }
 
 Result<void> StoreEnv::enter_reader() {
-  if (!lmdb_)
-    return fail(ErrorCode::kIo, folder_ + ": cannot be used after a failed compaction; open it again");
   if (!unregistered_ || !lock_) return {};
   const std::lock_guard hold(readers_lock_);
   if (readers_ == 0) PIXELLM_CHECK(lock_file(lock_.get(), LOCK_SH, folder_));
@@ -229,15 +308,16 @@ Result<void> StoreEnv::adopt() {
   if (!fd) return system_error(from, "open", errno);
   PIXELLM_CHECK(lock_file(fd.get(), LOCK_EX | LOCK_NB, from));
   if (::rename(from.c_str(), to.c_str()) != 0) return system_error(to, "replace", errno);
-  const auto synced =
-      sync_folder(folder_);  // if not, a power failure leaves one file or the other, both whole
+  folder_unsynced_ = !sync_folder(folder_);  // a power failure leaves one file or the other, both whole
   lmdb_.reset();
   data_ = std::move(fd);
   if (auto opened = open_lmdb(); !opened) {
     lmdb_.reset();
     return opened;
   }
-  return synced;
+  if (folder_unsynced_)
+    return fail(ErrorCode::kIo, folder_ + ": was compacted, but its folder cannot be synced");
+  return {};
 }
 
 // ---- ReadTxn
@@ -253,25 +333,15 @@ ReadTxn::~ReadTxn() {
 }
 
 void ReadTxn::release() {
-  if (!active_) return;
-  active_ = false;
-  txn_->reset();
-  env_->leave_reader();
+  if (!txn_) return;
+  txn_.reset();
+  env_->end_read();
 }
 
 Result<void> ReadTxn::renew() {
   release();
-  PIXELLM_CHECK(env_->enter_reader());
-  auto taken = [&]() -> Result<void> {
-    if (txn_) return txn_->renew();
-    txn_.emplace(PIXELLM_TRY(env_->lmdb_->begin_read()));
-    return {};
-  }();
-  if (taken)
-    active_ = true;
-  else
-    env_->leave_reader();
-  return taken;
+  txn_.emplace(PIXELLM_TRY(env_->begin_read()));
+  return {};
 }
 
 }  // namespace pixellm

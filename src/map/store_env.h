@@ -7,6 +7,7 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/error.h"
 #include "map/store_lmdb.h"
@@ -45,7 +46,13 @@ class StoreEnv {
   const std::string& folder() const { return folder_; }
   CheckedVersions& checked() { return checked_; }
   uint64_t file_bytes() const;
+
+  // For whoever holds the writer's lock. begin_writing(): once, before anything is read: finishes what a
+  // writer that was killed or whose disk failed has left.
+  Result<void> begin_writing();
   Result<LmdbTxn> begin_write();
+  void commit_failed();
+  void end_writing();
   Result<void> look_over(uint64_t limit);  // check_pages() of the newest state
 
   // For compaction, by the writer. kBusy: others use the world. Until adopt() or unlock() nobody else can
@@ -64,6 +71,10 @@ class StoreEnv {
   Result<void> open_lmdb();
   Result<void> enter_reader();
   void leave_reader();
+  Result<LmdbTxn> begin_read();
+  void end_read();
+  Result<void> make_usable();
+  Result<void> take_back();
 
   std::string folder_;
   uint64_t device_ = 0, inode_ = 0;  // of the folder
@@ -75,8 +86,13 @@ class StoreEnv {
   std::mutex readers_lock_;
   unsigned readers_ = 0;  // unregistered ones
   CheckedVersions checked_;
-  std::unique_ptr<LmdbEnv> lmdb_;
-  std::optional<LmdbTxn> guard_;  // keeps states for other processes' unregistered readers
+  std::mutex use_lock_;              // of what follows
+  unsigned active_ = 0;              // reading transactions
+  bool broken_ = false;              // LMDB refuses to go on after a commit that failed half-way
+  bool folder_unsynced_ = false;     // data.mdb may still be the old file after a power failure
+  std::vector<uint8_t> meta_pages_;  // before the change under way; none when this process has no writer
+  std::unique_ptr<LmdbEnv> lmdb_;    // nullptr: could not be opened anew
+  std::optional<LmdbTxn> guard_;     // keeps states for other processes' unregistered readers
 };
 
 // A reading transaction that keeps its environment. One thread at a time.
@@ -87,7 +103,6 @@ class ReadTxn {
   ReadTxn& operator=(ReadTxn&&) = delete;
   ~ReadTxn();
   const LmdbTxn& txn() const { return *txn_; }
-  bool active() const { return active_; }
   void release();        // gives up the state
   Result<void> renew();  // takes the newest
 
@@ -95,7 +110,6 @@ class ReadTxn {
   explicit ReadTxn(std::shared_ptr<StoreEnv> env) : env_(std::move(env)) {}
   std::shared_ptr<StoreEnv> env_;
   std::optional<LmdbTxn> txn_;
-  bool active_ = false;
 };
 
 }  // namespace pixellm

@@ -96,9 +96,9 @@ Result<bool> RegionChange::erase_tile(MortonKey key, uint64_t erase, bool took_l
   const Bytes rgb = PIXELLM_TRY(writer_.reader().rgb(bytes, entry->current));
   const bool black = is_black(rgb, box, size_);
   if (black && !took_length) return false;
+  std::vector<uint8_t> painted(rgb.begin(), rgb.end());
   PIXELLM_CHECK(writer_.put_history(key, erase, {entry->current, {box}}));
   if (black) return true;
-  std::vector<uint8_t> painted(rgb.begin(), rgb.end());
   for_rows(box, size_,
            [&](uint64_t offset, uint64_t size) { std::memset(painted.data() + offset, 0, size); });
   PIXELLM_CHECK(writer_.put_owned_tile(key, std::move(painted)));

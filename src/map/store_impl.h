@@ -26,7 +26,7 @@ class LmdbSnapshot : public StoreSnapshot {
   Result<bool> refresh() override;
   void release() override;
 
-  const StoreReader& reader() const { return *reader_; }
+  const ReadTxn& txn() const { return txn_; }
   const WorldRecord& world() const { return world_; }
 
  private:
@@ -43,6 +43,9 @@ class LmdbTileStore : public TileStore {
  public:
   LmdbTileStore(std::shared_ptr<StoreEnv> env, Descriptor writer, uint32_t tile_size)
       : env_(std::move(env)), writer_(std::move(writer)), shape_(tile_size) {}
+  ~LmdbTileStore() override {
+    if (writer_) env_->end_writing();
+  }
 
   const std::string& folder() const override { return env_->folder(); }
   uint32_t tile_size() const override { return shape_.tile_size; }

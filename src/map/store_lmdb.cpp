@@ -56,6 +56,8 @@ std::string text_of(int code) {
       return "the world has outgrown the address space that this process may map (ulimit -v)";
     case MDB_READERS_FULL:
       return fmt::format("{} readers use it already", kMaxReaders);
+    case EIO:
+      return "input/output error: a full disk, a quota or a failing disk";  // LMDB's code for a short write
     case MDB_PANIC:
       return "an earlier write failed half-way; open the world again";
     default:

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "map/store_env.h"
+
 namespace pixellm {
 namespace {
 
@@ -50,20 +52,21 @@ Result<std::optional<RunView>> StoreReader::run(uint64_t id) const {
   return RunView(*shape_, *value, *slots);
 }
 
-Result<const RunView*> StoreReader::recent_run(const KeyBytes& key, uint64_t id) const {
-  if (recent_.empty()) recent_.resize(kRecentRuns);
-  RecentRun& recent = recent_[id % kRecentRuns];
-  if (recent.id != id || recent.state != state_) {
-    const auto found = run(id);
-    if (!found) return bad_tile(folder(), key, found.error().message);
-    if (!*found) return bad_tile(folder(), key, fmt::format("run {} is missing", id));
-    recent = {id, state_, **found};
-  }
-  return &recent.view;
+StoreReader::StoreReader(const ReadTxn& txn, const RunShape& shape, CheckedVersions* checked)
+    : txn_(&txn.txn()), shape_(&shape), checked_(checked), recent_(kRecentRuns) {}
+
+Result<RunView> StoreReader::find_run(const KeyBytes& key, uint64_t id) const {
+  RecentRun* const recent = recent_.empty() ? nullptr : &recent_[id % kRecentRuns];
+  if (recent && recent->id == id && recent->state == state_) return recent->view;
+  const auto found = run(id);
+  if (!found) return bad_tile(folder(), key, found.error().message);
+  if (!*found) return bad_tile(folder(), key, fmt::format("run {} is missing", id));
+  if (recent) *recent = {id, state_, **found};
+  return **found;
 }
 
 Result<Bytes> StoreReader::rgb(const KeyBytes& key, Location location) const {
-  const RunView& view = *PIXELLM_TRY(recent_run(key, location.run()));
+  const RunView view = PIXELLM_TRY(find_run(key, location.run()));
   const uint64_t slot = location.slot();
   if (slot >= view.slots())
     return bad_tile(folder(), key, fmt::format("run {} has no slot {}", location.run(), slot));

@@ -56,12 +56,16 @@ class CheckedVersions {
   std::unique_ptr<std::atomic<uint64_t>[]> slots_ = std::make_unique<std::atomic<uint64_t>[]>(kSlots);
 };
 
+class ReadTxn;
+
 // One thread at a time. Ends before its transaction does; views are valid as long as the transaction's are.
 class StoreReader {
  public:
-  // With `checked`, a version's checksum is computed only when it is not among those, and it is added then.
-  StoreReader(const LmdbTxn& txn, const RunShape& shape, CheckedVersions* checked = nullptr)
-      : txn_(&txn), shape_(&shape), checked_(checked) {}
+  // For a transaction that writes: views are valid until the next write, every checksum is computed.
+  StoreReader(const LmdbTxn& txn, const RunShape& shape) : txn_(&txn), shape_(&shape) {}
+
+  // For one that reads. With `checked`, a checksum is computed only when the version is not in there, and it is added then.
+  StoreReader(const ReadTxn& txn, const RunShape& shape, CheckedVersions* checked);
 
   Result<WorldRecord> world() const;
   Result<std::optional<TileEntry>> entry(const KeyBytes& key) const;  // kCorrupt: not one
@@ -80,13 +84,13 @@ class StoreReader {
     uint64_t id = 0, state = 0;
     RunView view;
   };
-  Result<const RunView*> recent_run(const KeyBytes& key, uint64_t id) const;
+  Result<RunView> find_run(const KeyBytes& key, uint64_t id) const;
 
   const LmdbTxn* txn_;
   const RunShape* shape_;
-  CheckedVersions* checked_;
+  CheckedVersions* checked_ = nullptr;
   uint64_t state_ = 1;
-  mutable std::vector<RecentRun> recent_;  // by the low bits of the id
+  mutable std::vector<RecentRun> recent_;  // by the low bits of the id; none while writing
 };
 
 // Keys of a database that begin with a Morton key, each once.

@@ -9,7 +9,7 @@ namespace pixellm {
 Result<std::unique_ptr<LmdbSnapshot>> LmdbSnapshot::begin(std::shared_ptr<StoreEnv> env, uint32_t tile_size) {
   auto txn = PIXELLM_TRY(ReadTxn::begin(env));
   std::unique_ptr<LmdbSnapshot> out(new LmdbSnapshot(std::move(env), std::move(txn), tile_size));
-  out->reader_ = std::make_unique<StoreReader>(out->txn_.txn(), out->shape_, &out->env_->checked());
+  out->reader_ = std::make_unique<StoreReader>(out->txn_, out->shape_, &out->env_->checked());
   out->world_ = PIXELLM_TRY(out->reader_->world());
   return out;
 }

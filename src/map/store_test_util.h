@@ -1,14 +1,17 @@
 // Worlds in temporary folders for the tests of the tile store.
 #pragma once
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <cstring>
 #include <filesystem>
 #include <memory>
 #include <random>
 #include <string>
 #include <vector>
 
+#include "base/file.h"
 #include "map/tile_store.h"
 
 namespace pixellm::store_test {
@@ -58,7 +61,7 @@ inline Buffer pixels(const TileStore& store, uint64_t seed) {
 
 // Commits one tile.
 inline void put(TileStore& store, TileCoord tile, Bytes rgb) {
-  const auto done = store.commit({.tiles = {{tile, rgb}}, .lengths = {}});
+  const auto done = store.commit({.tiles = {{tile, rgb}}});
   ASSERT_TRUE(done) << done.error().message;
 }
 

@@ -22,7 +22,7 @@ KeyBytes key_at(const RunView& view, uint64_t slot) {
 }  // namespace
 
 Result<StoreWriter> StoreWriter::begin(StoreEnv& env, const RunShape& shape) {
-  StoreWriter w(std::make_unique<LmdbTxn>(PIXELLM_TRY(env.begin_write())), shape);
+  StoreWriter w(env, std::make_unique<LmdbTxn>(PIXELLM_TRY(env.begin_write())), shape);
   w.world_ = PIXELLM_TRY(w.reader_.world());
   w.has_history_ = PIXELLM_TRY(w.txn_->size(Db::kHistory)).entries > 0;
   w.tiles_.emplace(PIXELLM_TRY(LmdbCursor::open(*w.txn_, Db::kTiles)));
@@ -136,18 +136,26 @@ Result<void> StoreWriter::put_live(uint64_t run, uint64_t live) {
 }
 
 Result<bool> StoreWriter::empty_run(uint64_t run, const RunView& view, uint64_t live) {
-  std::vector<uint64_t> slots;
-  for (uint64_t slot = 0; slot < view.slots(); ++slot)
-    if (PIXELLM_TRY(referenced(key_at(view, slot), Location::of(run, slot)))) slots.push_back(slot);
-  if (slots.size() != live) return false;
-  for (const uint64_t slot : slots) {
+  struct Moved {
+    uint64_t slot = 0;
+    KeyBytes key{};
+    std::vector<uint8_t> rgb;
+    uint32_t checksum = 0;
+  };
+  std::vector<Moved> moved;   // copied, since the view ends with the first write
+  for (uint64_t slot = 0; slot < view.slots(); ++slot) {
     const KeyBytes key = key_at(view, slot);
-    const Location to = PIXELLM_TRY(place({key, view.rgb(slot), view.checksum(slot)}));
-    PIXELLM_CHECK(move_references(key, Location::of(run, slot), to));
+    if (!PIXELLM_TRY(referenced(key, Location::of(run, slot)))) continue;
+    const Bytes rgb = view.rgb(slot);
+    moved.push_back({slot, key, {rgb.begin(), rgb.end()}, view.checksum(slot)});
   }
-  world_.live_slots -= std::min<uint64_t>(slots.size(), world_.live_slots);  // place() counted them anew
-  // The run's pages stay as they are until this transaction has ended, so that pending_ may still point into
-  // them.
+  if (moved.size() != live) return false;
+  for (Moved& m : moved) {
+    owned_.push_back(std::move(m.rgb));
+    const Location to = PIXELLM_TRY(place({m.key, owned_.back(), m.checksum}));
+    PIXELLM_CHECK(move_references(m.key, Location::of(run, m.slot), to));
+  }
+  world_.live_slots -= std::min<uint64_t>(moved.size(), world_.live_slots);   // place() counted them anew
   PIXELLM_TRY(txn_->remove(Db::kRuns, run_key(run)));
   PIXELLM_TRY(txn_->remove(Db::kLive, run_key(run)));
   return true;
@@ -208,7 +216,9 @@ Result<void> StoreWriter::commit() {
   world_.txn_id = txn_->id();
   PIXELLM_CHECK(txn_->put(Db::kWorld, world_record_key(), world_.encode()));
   tiles_.reset();
-  return txn_->commit();
+  auto done = txn_->commit();
+  if (!done) env_->commit_failed();
+  return done;
 }
 
 }  // namespace pixellm

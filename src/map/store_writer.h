@@ -53,8 +53,8 @@ class StoreWriter {
     Bytes rgb;
     std::optional<uint32_t> checksum;  // a moved version keeps its own, so that damage stays visible
   };
-  StoreWriter(std::unique_ptr<LmdbTxn> txn, const RunShape& shape)
-      : txn_(std::move(txn)), reader_(*txn_, shape) {}
+  StoreWriter(StoreEnv& env, std::unique_ptr<LmdbTxn> txn, const RunShape& shape)
+      : env_(&env), txn_(std::move(txn)), reader_(*txn_, shape) {}
 
   Result<Location> place(Pending tile);
   Result<void> write_run();
@@ -66,6 +66,7 @@ class StoreWriter {
   Result<bool> empty_run(uint64_t run, const RunView& view, uint64_t live);
   Result<void> move_references(const KeyBytes& key, Location from, Location to);
 
+  StoreEnv* env_;
   std::unique_ptr<LmdbTxn> txn_;
   StoreReader reader_;
   WorldRecord world_;

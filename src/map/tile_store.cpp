@@ -28,8 +28,12 @@ Result<Descriptor> open_for_writing(const std::string& folder, const StoreOption
     return system_error(folder, "create", errno);
   auto lock = [&]() -> Result<Descriptor> {
     auto descriptor = PIXELLM_TRY(lock_for_writing(folder));
-    if (!PIXELLM_TRY(holds_world(folder)))
-      PIXELLM_CHECK(create_world(folder, options.tile_size.value_or(kDefaultTileSize)));
+    const bool world = PIXELLM_TRY(holds_world(folder));
+    if (!world) PIXELLM_CHECK(create_world(folder, options.tile_size.value_or(kDefaultTileSize)));
+    // The names must be on the disk before anything is committed. Also those of a world that was there: who
+    // made or compacted it may have been killed before its sync.
+    PIXELLM_CHECK(sync_folder(folder));
+    if (const auto synced = sync_folder(folder + "/.."); !world) PIXELLM_CHECK(synced);
     return descriptor;
   }();
   if (!lock && made) ::rmdir(folder.c_str());
@@ -47,15 +51,16 @@ Result<std::unique_ptr<TileStore>> TileStore::open(const std::string& folder, co
   Descriptor writer;
   if (!options.read_only) writer = PIXELLM_TRY(open_for_writing(folder, options, exists));
   auto env = PIXELLM_TRY(StoreEnv::acquire(folder, !options.read_only));
+  if (!options.read_only) PIXELLM_CHECK(env->begin_writing());
   const auto snapshot = PIXELLM_TRY(LmdbSnapshot::begin(env, kDefaultTileSize));
   const WorldRecord& world = snapshot->world();
   if (options.tile_size && *options.tile_size != world.tile_size)
     return fail(ErrorCode::kInvalidArgument,
                 fmt::format("{}: its tiles have size {}, not {}; a world keeps its tile size", folder,
                             world.tile_size, *options.tile_size));
-  if (world.txn_id != snapshot->reader().txn().id())
+  if (world.txn_id != snapshot->txn().txn().id())
     return fail(ErrorCode::kCorrupt, fmt::format("{}: its record was written by change {}, the file says {}",
-                                                 folder, world.txn_id, snapshot->reader().txn().id()));
+                                                 folder, world.txn_id, snapshot->txn().txn().id()));
   return std::make_unique<LmdbTileStore>(std::move(env), std::move(writer), world.tile_size);
 }
 

@@ -27,7 +27,7 @@ inline constexpr uint32_t kMinTileSize = 16, kMaxTileSize = 1024, kDefaultTileSi
 struct StoreOptions {
   bool read_only = false;
   bool create = true;                   // make the world when FOLDER holds none; never with read_only
-  std::optional<uint32_t> tile_size;    // a new world's (default 64); an existing world must have it
+  std::optional<uint32_t> tile_size = {};   // a new world's (default 64); an existing world must have it
 };
 
 struct TileChange {
@@ -42,8 +42,8 @@ struct ByteLength {
 };
 
 struct StoreChanges {
-  std::vector<TileChange> tiles;        // each tile at most once, any order
-  std::vector<ByteLength> lengths;
+  std::vector<TileChange> tiles = {};   // each tile at most once, any order
+  std::vector<ByteLength> lengths = {};
 };
 
 // A small named value kept with the world (a mount).

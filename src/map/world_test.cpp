@@ -278,6 +278,7 @@ TEST_F(WorldTest, PinnedTilesStay) {
   *pin = std::move(*black);
   EXPECT_EQ(moved.stats()->pinned_tiles, 1u);
   EXPECT_EQ(*moved.count({-64, -64, 6400, 6400}), 9u);  // a pin makes no tile
+  world = std::move(moved);                             // which ends after its pins
 }
 
 TEST_F(WorldTest, EraseAndRestore) {
