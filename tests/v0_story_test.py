@@ -145,6 +145,7 @@ class Pictures(Story):
         refused("inf", b_hidden=np.full(128, np.inf, "f4"))
         pathlib.Path(self.path("a.npz")).write_bytes(pathlib.Path(self.npz).read_bytes()[:5000])
         self.fails("a.npz", "encode", self.path("a.npz"), "-o", self.path("a.pxi"))
+        self.fails("input itself", "encode", self.path("a.npz"), "-o", self.path("../" + os.path.basename(self.folder) + "/a.npz"))
         self.fails("two files", "encode", self.npz, "-o", "-", status=2)
         self.assertEqual(os.listdir(self.folder), ["a.npz"])
 
@@ -350,6 +351,9 @@ class Training(Story):
         refused("objective", b"x" * 100, "--objective", "other", status=2)
         refused("steps", b"x" * 100, "--steps", "-5", status=2)
         refused("no finite number", bytes(range(32, 120)) * 5, "--lr", "1000", "--steps", "3000")
+        refused("none.txt", b"x" * 100, "--held-out", self.path("none.txt"))
+        pathlib.Path(self.shared.name, "short.txt").write_text("12345")
+        refused("short.txt: has 5 tokens", b"x" * 100, "--held-out", os.path.join(self.shared.name, "short.txt"))
         os.remove(self.path("c.txt"))
         self.fails("none.txt", "train", self.path("none.txt"), "-o", self.path("a.npz"))
         self.fails("none", "train", self.corpus, "-o", self.path("none/a.npz"), "--steps", "1")

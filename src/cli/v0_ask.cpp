@@ -1,4 +1,4 @@
-// pixellm v0 ask: the tool interface of the original, for programs and agents.
+// pixellm v0 ask: the original's tool interface.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -54,7 +54,7 @@ Result<Answer> ask_run(const v0::Network& network, const std::vector<std::string
 
 Result<Answer> ask_embedding(const v0::Network& network, const std::vector<std::string>& texts) {
   const auto hidden = PIXELLM_TRY(activations_of(network, texts[0])).hidden;
-  std::string list;
+  std::string list;  // a line each
   for (const float v : hidden) list += fmt::format("{}\n", v);
   return Answer{{{"embedding", hidden}}, list};
 }
@@ -79,14 +79,10 @@ Result<Answer> ask_score(const v0::Network& network, const std::vector<std::stri
   return answer;
 }
 
-using Ask = Result<Answer> (*)(const v0::Network&, const std::vector<std::string>&);
-
 struct Question {
-  const char* about;
-  const char* keys;
-  const char* example;
+  const char *about, *keys, *example;
   size_t texts;  // 0: one or more
-  Ask ask;
+  Result<Answer> (*ask)(const v0::Network&, const std::vector<std::string>&);
 };
 
 int ask(int argc, char** argv, const Question& question) {
@@ -143,11 +139,11 @@ int cmd_v0_ask(int argc, char** argv) {
       {"similarity", "compare two texts", similarity},
       {"score", "order texts by their largest logit", score},
   };
-  return run_group({.program = "pixellm v0 ask",
-                    .about = "Questions to a v0 picture, with answers that a program can read.",
-                    .example = "pixellm v0 ask similarity \"pixel\" \"pixels\" --json",
-                    .commands = kQuestions},
-                   argc, argv);
+  static constexpr CommandGroup kGroup = {.program = "pixellm v0 ask",
+                                          .about = "Questions to a v0 picture, answered for programs too.",
+                                          .example = "pixellm v0 ask similarity \"pixel\" \"pixels\" --json",
+                                          .commands = kQuestions};
+  return run_group(kGroup, argc, argv);
 }
 
 }  // namespace pixellm::cli

@@ -11,6 +11,14 @@ void add_v0_model_option(CLI::App& app, std::string& path) {
   app.add_option("--model", path, "picture of the network, its meta.json beside it")->capture_default_str();
 }
 
+void add_seed_option(CLI::App& app, uint64_t& seed, const std::string& help) {
+  app.add_option("--seed", seed, help)
+      // CLI11 takes "-1" for the largest number.
+      ->check([](const std::string& text) { return text.find('-') == text.npos ? "" : "is negative"; },
+              "UINT")
+      ->capture_default_str();
+}
+
 std::string with_commas(uint64_t n) {
   std::string digits = std::to_string(n);
   for (auto at = static_cast<ptrdiff_t>(digits.size()) - 3; at > 0; at -= 3)

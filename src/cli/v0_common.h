@@ -1,5 +1,6 @@
 // What the verbs of `pixellm v0` share.
 #pragma once
+#include <cstdint>
 #include <cstdio>
 #include <string>
 #include <vector>
@@ -20,6 +21,9 @@ inline constexpr char kDefaultV0Model[] = "pixellm_v0.pxi";
 
 // --model F.pxi.
 void add_v0_model_option(CLI::App& app, std::string& path);
+
+// --seed, any unsigned 64-bit number.
+void add_seed_option(CLI::App& app, uint64_t& seed, const std::string& help);
 
 // "279,680".
 std::string with_commas(uint64_t n);

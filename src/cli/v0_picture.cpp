@@ -21,13 +21,23 @@ void print_encoded(const v0::PixelMeta& meta, const std::string& path) {
              human_bytes(ignored ? 0 : size), printable(v0::meta_path(path)));
 }
 
+// An output over the input would destroy what it is made from.
+Result<void> check_output(const std::string& in, const std::string& out) {
+  std::error_code error;
+  if (std::filesystem::equivalent(in, out, error) && !error)
+    return fail(ErrorCode::kInvalidArgument, fmt::format("{}: is the input itself", out));
+  return {};
+}
+
 Result<void> encode(const std::string& in, const std::string& out, const std::string& name) {
+  PIXELLM_CHECK(check_output(in, out));
   const auto network = PIXELLM_TRY(v0::read_network(in));
   print_encoded(PIXELLM_TRY(v0::write_pixel_model(network, out, name)), out);
   return {};
 }
 
 Result<void> decode(const std::string& in, const std::string& out) {
+  PIXELLM_CHECK(check_output(in, out));
   const auto model = PIXELLM_TRY(v0::PixelModel::open(in));
   PIXELLM_CHECK(v0::write_network(out, model.network));
   note(fmt::format("{}: {} tensors, {} parameters", output_name(out), model.meta.tensors.size(),

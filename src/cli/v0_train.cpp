@@ -1,4 +1,4 @@
-// pixellm v0 init, pixellm v0 train: weights as an .npz.
+// pixellm v0 train: weights that a text taught.
 #include <fmt/format.h>
 
 #include <nlohmann/json.hpp>
@@ -51,59 +51,41 @@ v0::OnStep reporter(const TrainFlags& flags) {
   };
 }
 
-Result<void> report_held_out(const TrainFlags& flags, const v0::Network& network, ThreadPool& pool) {
-  const auto tokens = PIXELLM_TRY(read_corpus(flags.held_out));
+Result<void> report_held_out(const TrainFlags& flags, const v0::Network& network,
+                             const std::vector<v0::TokenId>& text, ThreadPool& pool) {
   const auto& o = flags.options;
-  const auto e = PIXELLM_TRY(v0::evaluate(network, tokens, o.objective, o.window, pool));
+  const auto e = PIXELLM_TRY(v0::evaluate(network, text, o.objective, o.window, pool));
   if (flags.json) print_line({{"step", o.steps}, {"val_loss", e.loss}, {"val_constant_loss", e.constant}});
   note(fmt::format("{}: loss {:.4f} over {} windows; the best constant prediction has {:.4f}", flags.held_out,
                    e.loss, e.windows, e.constant));
   return {};
 }
 
+// What would fail after the training is better known before it; nothing is left behind.
+Result<void> check_before(const TrainFlags& flags, const std::vector<v0::TokenId>& held_out) {
+  if (!flags.held_out.empty() && held_out.size() < uint64_t{flags.options.window} + 2)
+    return fail(ErrorCode::kInvalidArgument,
+                fmt::format("{}: has {} tokens, a window of {} needs at least {}", flags.held_out,
+                            held_out.size(), flags.options.window, uint64_t{flags.options.window} + 2));
+  if (flags.out == "-") return {};
+  const auto probe = AtomicFile::create(flags.out);
+  return probe ? Result<void>() : std::unexpected(probe.error());
+}
+
 Result<void> train(const TrainFlags& flags, int threads) {
   const auto tokens = PIXELLM_TRY(read_corpus(flags.corpus));
-  // An output that cannot be written is better known before than after; this leaves nothing behind.
-  if (flags.out != "-") {
-    if (auto probe = AtomicFile::create(flags.out); !probe) return std::unexpected(probe.error());
-  }
+  std::vector<v0::TokenId> held_out;
+  if (!flags.held_out.empty()) held_out = PIXELLM_TRY(read_corpus(flags.held_out));
+  PIXELLM_CHECK(check_before(flags, held_out));
   ThreadPool pool(threads);
   catch_interrupts();
   const auto network = PIXELLM_TRY(v0::train(tokens, flags.options, pool, reporter(flags)));
   PIXELLM_CHECK(v0::write_network(flags.out, network));
   if (!flags.json) print_network("TRAINED WEIGHTS", network, flags.out);
-  if (!flags.held_out.empty()) PIXELLM_CHECK(report_held_out(flags, network, pool));
-  return {};
-}
-
-// CLI11 takes "-1" for the largest number.
-void add_seed_option(CLI::App& app, uint64_t& seed, const std::string& help) {
-  app.add_option("--seed", seed, help)
-      ->check([](const std::string& text) { return text.find('-') == text.npos ? "" : "is negative"; },
-              "UINT")
-      ->capture_default_str();
-}
-
-Result<void> init(const std::string& out, uint64_t seed) {
-  const auto network = v0::initial_network(seed).network;
-  PIXELLM_CHECK(v0::write_network(out, network));
-  print_network("WEIGHT INITIALIZATION", network, out);
-  return {};
+  return held_out.empty() ? Result<void>() : report_held_out(flags, network, held_out, pool);
 }
 
 }  // namespace
-
-int cmd_v0_init(int argc, char** argv) {
-  CLI::App app("Writes the untrained weights: NumPy's default_rng(seed), bit for bit.");
-  std::string out;
-  uint64_t seed = 42;
-  app.add_option("-o,--output", out, "the .npz to write; - is standard output")->required();
-  add_seed_option(app, seed, "any unsigned 64-bit number");
-  app.footer("Example:\n  pixellm v0 init -o pixellm_v0.npz");
-  if (auto status = parse(app, argc, argv)) return *status;
-  const auto done = init(out, seed);
-  return done ? 0 : report(done.error());
-}
 
 int cmd_v0_train(int argc, char** argv) {
   CLI::App app("Trains the network on a UTF-8 text by plain gradient descent. Ctrl-C stops without writing.");
