@@ -192,9 +192,11 @@ Result<void> StoreWriter::finish_recounted() {
   PIXELLM_CHECK(write_run());
   const auto uses = PIXELLM_TRY(count_references(reader_));
   std::vector<uint64_t> runs;
-  auto cursor = PIXELLM_TRY(LmdbCursor::open(*txn_, Db::kRuns));
-  for (auto at = PIXELLM_TRY(cursor.next()); at; at = PIXELLM_TRY(cursor.next()))
-    runs.push_back(load_le<uint64_t>(at->key.data()));
+  {
+    auto cursor = PIXELLM_TRY(LmdbCursor::open(*txn_, Db::kRuns));  // must end before the transaction does
+    for (auto at = PIXELLM_TRY(cursor.next()); at; at = PIXELLM_TRY(cursor.next()))
+      runs.push_back(load_le<uint64_t>(at->key.data()));
+  }
   world_.live_slots = 0;
   auto use = uses.begin();
   for (const uint64_t run : runs) {
