@@ -63,7 +63,7 @@ class Model {
   int64_t floor_div(int64_t v) const { return (v - ((v % size_) + size_) % size_) / size_; }
   TileCoord tile(int64_t x, int64_t y) const { return {floor_div(x), floor_div(y)}; }
   size_t index(int64_t x, int64_t y) const {
-    return static_cast<size_t>((y - floor_div(y) * size_) * size_ + x - floor_div(x) * size_);
+    return static_cast<size_t>((y - floor_div(y) * size_) * size_ + (x - floor_div(x) * size_));
   }
 
   int64_t size_;
