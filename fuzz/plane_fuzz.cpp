@@ -5,6 +5,7 @@
 #include "base/bytes.h"
 #include "base/hash.h"
 #include "pixel/plane.h"
+#include "png_repair.h"
 
 using namespace pixellm;
 
@@ -32,15 +33,6 @@ void open_and_read(Bytes file) {
   const auto all = plane->verify(VerifyLevel::kSha256, pool);
   PIXELLM_ASSERT(crc && all);
   PIXELLM_ASSERT(crc->rows == all->rows && crc->other.size() <= all->other.size());
-}
-
-void repair_checksums(std::vector<uint8_t>& png) {
-  for (size_t at = 8; at + 12 <= png.size();) {
-    const uint64_t length = load_be<uint32_t>(&png[at]);
-    if (length > png.size() - at - 12) return;
-    store_be<uint32_t>(&png[at + 8 + length], crc32(0, Bytes(png).subspan(at + 4, 4 + length)));
-    at += 12 + length;
-  }
 }
 
 }  // namespace

@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
+#include <limits>
 
 namespace pixellm {
 namespace {
@@ -18,8 +19,13 @@ std::unexpected<Error> system_error(const std::string& path, const char* action,
   return fail(code, fmt::format("{}: cannot {}: {}", path, action, std::strerror(error)));
 }
 
-Result<int> open_regular(const std::string& path, uint64_t& size) {
-  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+std::unexpected<Error> not_regular(const std::string& path, mode_t mode) {
+  const char* what = S_ISDIR(mode) ? "a folder" : S_ISLNK(mode) ? "a symbolic link" : "a device or pipe";
+  return fail(ErrorCode::kInvalidArgument, fmt::format("{}: is {}, not a regular file", path, what));
+}
+
+// Takes `fd`, the answer of open(); closes it unless it is a regular file.
+Result<int> check_regular(int fd, const std::string& path, uint64_t& size) {
   if (fd < 0) return system_error(path, "open");
   struct stat st {};
   if (::fstat(fd, &st) != 0) {
@@ -29,11 +35,20 @@ Result<int> open_regular(const std::string& path, uint64_t& size) {
   }
   if (!S_ISREG(st.st_mode)) {
     ::close(fd);
-    return fail(ErrorCode::kInvalidArgument,
-                fmt::format("{}: is {}, not a regular file", path, S_ISDIR(st.st_mode) ? "a folder" : "a device or pipe"));
+    return not_regular(path, st.st_mode);
   }
   size = static_cast<uint64_t>(st.st_size);
   return fd;
+}
+
+Result<int> open_regular(const std::string& path, uint64_t& size) {
+  return check_regular(::open(path.c_str(), O_RDONLY | O_CLOEXEC), path, size);
+}
+
+// For fsync and for the *at() calls; a folder that may be written but not read cannot be synced.
+int open_folder(const std::string& path) {
+  const int fd = ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  return fd >= 0 || errno != EACCES ? fd : ::open(path.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC);
 }
 
 std::string folder_of(const std::string& path) {
@@ -41,9 +56,14 @@ std::string folder_of(const std::string& path) {
   return folder.empty() ? std::string(1, '.') : folder.string();
 }
 
-std::string hidden_name(const std::string& path, std::string_view ending) {
-  const std::string name = std::filesystem::path(path).filename().string();
-  return fmt::format("{}/.{}.pixellm-{}", folder_of(path), name, ending);
+std::string hidden_name(const std::string& name, int attempt) {
+  return fmt::format(".{}.pixellm-{}-{}", name, ::getpid(), attempt);
+}
+
+constexpr int kMaxAttempts = 1000;
+
+std::unexpected<Error> too_many_attempts(const std::string& path) {
+  return fail(ErrorCode::kBusy, fmt::format("{}: a thousand unfinished files stand beside it", path));
 }
 
 Result<void> write_all(int fd, const std::string& path, Bytes data) {
@@ -76,6 +96,16 @@ Result<File> File::open(const std::string& path) {
   File f;
   f.path_ = path;
   f.fd_ = PIXELLM_TRY(open_regular(path, f.size_));
+  return f;
+}
+
+Result<File> File::open_at(int folder, const std::string& name, std::string path) {
+  File f;
+  f.path_ = std::move(path);
+  // O_NONBLOCK: opening a pipe must not wait for a writer before it is refused.
+  const int fd = ::openat(folder, name.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+  if (fd < 0 && errno == ELOOP) return not_regular(f.path_, S_IFLNK);
+  f.fd_ = PIXELLM_TRY(check_regular(fd, f.path_, f.size_));
   return f;
 }
 
@@ -155,6 +185,42 @@ Result<void> MappedFile::populate(uint64_t offset, uint64_t size) const {
   return fail(ErrorCode::kIo, fmt::format("{}: bytes {} to {} cannot be read", path_, begin, end));
 }
 
+// ---- InputStream
+
+Result<InputStream> InputStream::open(const std::string& path) {
+  InputStream in;
+  in.path_ = path == "-" ? "standard input" : path;
+  in.fd_ = path == "-" ? ::dup(STDIN_FILENO) : ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (in.fd_ < 0) return system_error(in.path_, "open");
+  struct stat st {};
+  if (::fstat(in.fd_, &st) != 0) return system_error(in.path_, "examine");
+  if (S_ISREG(st.st_mode)) in.size_ = static_cast<uint64_t>(st.st_size);
+  const bool allowed = S_ISREG(st.st_mode) || S_ISFIFO(st.st_mode) || S_ISSOCK(st.st_mode) || path == "-";
+  if (S_ISDIR(st.st_mode) || !allowed)
+    return fail(ErrorCode::kInvalidArgument,
+                fmt::format("{}: is {}, a file or a pipe is expected", in.path_, S_ISDIR(st.st_mode) ? "a folder" : "a device"));
+  return in;
+}
+
+InputStream::InputStream(InputStream&& other) noexcept
+    : path_(std::move(other.path_)), fd_(std::exchange(other.fd_, -1)), size_(other.size_) {}
+
+InputStream::~InputStream() {
+  if (fd_ >= 0) ::close(fd_);
+}
+
+Result<size_t> InputStream::read(MutableBytes out) {
+  size_t done = 0;
+  while (done < out.size()) {
+    const ssize_t n = ::read(fd_, out.data() + done, out.size() - done);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return system_error(path_, "read");
+    if (n == 0) break;
+    done += static_cast<size_t>(n);
+  }
+  return done;
+}
+
 Result<std::vector<uint8_t>> read_file(const std::string& path, uint64_t limit) {
   const int fd = path == "-" ? ::dup(STDIN_FILENO) : ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
   if (fd < 0) return system_error(path, "open");
@@ -206,54 +272,75 @@ Result<AtomicFile> AtomicFile::create(const std::string& path) {
   const auto status = std::filesystem::status(target, ec);
   if (std::filesystem::exists(status) && !std::filesystem::is_regular_file(status))
     return fail(ErrorCode::kInvalidArgument, fmt::format("{}: exists and is not a regular file", path));
-  f.path_ = target.string();
-  PIXELLM_CHECK(f.open_temporary());
-  // mkostemp gives 0600; an output file follows the umask, or the mode of the file that it replaces.
+  const int folder = open_folder(folder_of(target.string()));
+  if (folder < 0) return system_error(path, "create");
+  auto made = create_at(folder, target.filename().string(), target.string());
+  ::close(folder);
+  return made;
+}
+
+Result<AtomicFile> AtomicFile::create_at(int folder, const std::string& name, std::string path) {
+  AtomicFile f;
+  f.path_ = std::move(path);
+  f.name_ = name;
+  f.folder_ = ::fcntl(folder, F_DUPFD_CLOEXEC, 0);
+  if (f.folder_ < 0) return system_error(f.path_, "create");
   struct stat st {};
+  const bool exists = ::fstatat(folder, name.c_str(), &st, AT_SYMLINK_NOFOLLOW) == 0;
+  if (exists && !S_ISREG(st.st_mode)) return not_regular(f.path_, st.st_mode);
+  PIXELLM_CHECK(f.open_temporary());
+  // It was made 0600; an output file follows the umask, or the mode of the file that it replaces.
   const mode_t mask = ::umask(0);
   ::umask(mask);
-  const mode_t mode = ::stat(f.path_.c_str(), &st) == 0 ? (st.st_mode & 0777) : (0666 & ~mask);
-  ::fchmod(f.fd_, mode);
+  ::fchmod(f.fd_, exists ? (st.st_mode & 0777) : (0666 & ~mask));
   return f;
 }
 
 // A file without a name needs no cleaning up, however the process ends; where the file system has none, a hidden
 // file beside the target serves.
 Result<void> AtomicFile::open_temporary() {
-  const auto folder = folder_of(path_);
-  fd_ = ::open(folder.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+  fd_ = ::openat(folder_, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
   if (fd_ >= 0) return {};
-  std::string pattern = hidden_name(path_, "XXXXXX");
-  fd_ = ::mkostemp(pattern.data(), O_CLOEXEC);
-  if (fd_ < 0) return system_error(path_, "create");
-  temporary_ = pattern;
-  return {};
+  for (int attempt = 0; attempt < kMaxAttempts; attempt++) {
+    const std::string name = hidden_name(name_, attempt);
+    fd_ = ::openat(folder_, name.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (fd_ >= 0) {
+      temporary_ = name;
+      return {};
+    }
+    if (errno != EEXIST) return system_error(path_, "create");
+  }
+  return too_many_attempts(path_);
 }
 
 // Gives an unnamed file a hidden name, from which rename can put it in place of another file.
 Result<void> AtomicFile::name_temporary() {
   const std::string self = fmt::format("/proc/self/fd/{}", fd_);
-  for (int attempt = 0; attempt < 1000; attempt++) {
-    const std::string name = hidden_name(path_, fmt::format("{}-{}", ::getpid(), attempt));
-    if (::linkat(AT_FDCWD, self.c_str(), AT_FDCWD, name.c_str(), AT_SYMLINK_FOLLOW) == 0) {
+  for (int attempt = 0; attempt < kMaxAttempts; attempt++) {
+    const std::string name = hidden_name(name_, attempt);
+    if (::linkat(AT_FDCWD, self.c_str(), folder_, name.c_str(), AT_SYMLINK_FOLLOW) == 0) {
       temporary_ = name;
       return {};
     }
     if (errno != EEXIST) return system_error(path_, "name the finished file");
   }
-  return fail(ErrorCode::kBusy, fmt::format("{}: a thousand unfinished files stand beside it", path_));
+  return too_many_attempts(path_);
 }
 
 AtomicFile::AtomicFile(AtomicFile&& other) noexcept
     : path_(std::move(other.path_)),
+      name_(std::move(other.name_)),
       temporary_(std::exchange(other.temporary_, {})),
       fd_(std::exchange(other.fd_, -1)),
+      folder_(std::exchange(other.folder_, -1)),
       is_stdout_(other.is_stdout_),
-      size_(other.size_) {}
+      size_(other.size_),
+      writeback_(other.writeback_) {}
 
 AtomicFile::~AtomicFile() {
   if (fd_ >= 0) ::close(fd_);
-  if (!temporary_.empty()) ::unlink(temporary_.c_str());
+  if (!temporary_.empty()) ::unlinkat(folder_, temporary_.c_str(), 0);
+  if (folder_ >= 0) ::close(folder_);
 }
 
 Result<void> AtomicFile::write(Bytes data) {
@@ -279,19 +366,31 @@ Result<void> AtomicFile::read_at(uint64_t offset, MutableBytes out) const {
   return read_all(fd_, path_, offset, out);
 }
 
+Result<void> AtomicFile::extend(uint64_t size) {
+  PIXELLM_ASSERT(!is_stdout_ && size >= size_);
+  if (size == size_) return {};
+  if (size > static_cast<uint64_t>(std::numeric_limits<off_t>::max()) || ::ftruncate(fd_, static_cast<off_t>(size)) != 0)
+    return system_error(path_, "write", size >> 63 != 0 ? EFBIG : errno);
+  size_ = size;
+  ::lseek(fd_, 0, SEEK_END);
+  return {};
+}
+
+void AtomicFile::start_writeback() {
+  if (is_stdout_ || size_ == writeback_) return;
+  ::sync_file_range(fd_, static_cast<off64_t>(writeback_), static_cast<off64_t>(size_ - writeback_), SYNC_FILE_RANGE_WRITE);
+  writeback_ = size_;
+}
+
 Result<void> AtomicFile::commit() {
   if (is_stdout_) return {};
   if (::fsync(fd_) != 0) return system_error(path_, "sync");
   if (temporary_.empty()) PIXELLM_CHECK(name_temporary());
   if (::close(std::exchange(fd_, -1)) != 0) return system_error(path_, "close");
-  if (::rename(temporary_.c_str(), path_.c_str()) != 0) return system_error(path_, "rename the finished file to");
+  if (::renameat(folder_, temporary_.c_str(), folder_, name_.c_str()) != 0)
+    return system_error(path_, "rename the finished file to");
   temporary_.clear();
-  const auto folder = folder_of(path_);
-  const int fd = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (fd >= 0) {
-    ::fsync(fd);  // some file systems cannot; the rename itself has happened
-    ::close(fd);
-  }
+  ::fsync(folder_);  // some file systems cannot; the rename itself has happened
   return {};
 }
 

@@ -17,6 +17,8 @@ namespace pixellm {
 class File {
  public:
   static Result<File> open(const std::string& path);
+  // The same for the file `name` of an open folder, without following a symbolic link; `path` is what messages call it.
+  static Result<File> open_at(int folder, const std::string& name, std::string path);
   File(File&& other) noexcept;
   File& operator=(File&& other) noexcept;
   ~File();
@@ -61,6 +63,25 @@ class MappedFile {
   uint64_t size_ = 0;
 };
 
+// Something that is read once from its beginning to its end: a regular file, a pipe, or "-", standard input.
+class InputStream {
+ public:
+  static Result<InputStream> open(const std::string& path);  // kInvalidArgument: a folder or a device
+  InputStream(InputStream&& other) noexcept;
+  InputStream& operator=(InputStream&&) = delete;
+  ~InputStream();
+
+  Result<size_t> read(MutableBytes out);            // fills `out` unless the end comes first; 0 at the end
+  uint64_t expected_bytes() const { return size_; }  // size of a regular file when it was opened, else 0
+  const std::string& path() const { return path_; }
+
+ private:
+  InputStream() = default;
+  std::string path_;
+  int fd_ = -1;
+  uint64_t size_ = 0;
+};
+
 // Whole content of a file of at most `limit` bytes (kTooLarge above it). "-" is standard input.
 Result<std::vector<uint8_t>> read_file(const std::string& path, uint64_t limit);
 
@@ -70,6 +91,8 @@ Result<std::vector<uint8_t>> read_file(const std::string& path, uint64_t limit);
 class AtomicFile {
  public:
   static Result<AtomicFile> create(const std::string& path);
+  // The same for the file `name` of an open folder; a symbolic link there is refused. `path` is what messages call it.
+  static Result<AtomicFile> create_at(int folder, const std::string& name, std::string path);
   AtomicFile(AtomicFile&& other) noexcept;
   AtomicFile& operator=(AtomicFile&&) = delete;
   ~AtomicFile();
@@ -77,6 +100,8 @@ class AtomicFile {
   Result<void> write(Bytes data);                         // appends
   Result<void> write_at(uint64_t offset, Bytes data);     // over bytes written before; not on "-"
   Result<void> read_at(uint64_t offset, MutableBytes out) const;  // bytes written before; not on "-"
+  Result<void> extend(uint64_t size);                     // appends zeros up to `size`, as a hole where possible; not on "-"
+  void start_writeback();  // asks the system to begin storing what was appended, so that commit() waits less
   Result<void> commit();
   bool is_stdout() const { return is_stdout_; }
   uint64_t size() const { return size_; }
@@ -85,10 +110,10 @@ class AtomicFile {
   AtomicFile() = default;
   Result<void> open_temporary();
   Result<void> name_temporary();
-  std::string path_, temporary_;   // temporary_ is empty while the file has no name
-  int fd_ = -1;
+  std::string path_, name_, temporary_;  // name_ and temporary_ are in folder_; temporary_ is empty while the file has no name
+  int fd_ = -1, folder_ = -1;
   bool is_stdout_ = false;
-  uint64_t size_ = 0;
+  uint64_t size_ = 0, writeback_ = 0;    // writeback_: bytes whose storing was begun
 };
 
 // create + write + commit.

@@ -4,6 +4,7 @@
 
 #include "cli/commands.h"
 #include "cli/common.h"
+#include "convert/gguf.h"
 
 namespace pixellm::cli {
 

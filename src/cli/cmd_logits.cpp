@@ -1,27 +1,17 @@
 // pixellm logits: the raw logits after every token, as a NumPy file.
 #include <fmt/format.h>
 
+#include <array>
 #include <charconv>
 #include <optional>
 
 #include "base/file.h"
 #include "cli/commands.h"
 #include "cli/runtime.h"
+#include "convert/npz.h"
 
 namespace pixellm::cli {
 namespace {
-
-// Format 1.0: magic, version, length, a Python literal padded to a multiple of 64 bytes.
-std::string npy_header(size_t rows, size_t columns) {
-  std::string text =
-      fmt::format("{{'descr': '<f4', 'fortran_order': False, 'shape': ({}, {}), }}", rows, columns);
-  const size_t size = round_up(10 + text.size() + 1, 64) - 10;
-  text.resize(size - 1, ' ');
-  return std::string("\x93NUMPY\x01\x00", 8) + static_cast<char>(size & 255) + static_cast<char>(size >> 8) +
-         text + "\n";
-}
-
-Bytes as_bytes(std::string_view text) { return {reinterpret_cast<const uint8_t*>(text.data()), text.size()}; }
 
 Result<void> write_logits(const std::string& path, const ModelFlags& flags, const std::vector<TokenId>& ids,
                           const std::string& out_path, uint32_t batch) {
@@ -30,7 +20,8 @@ Result<void> write_logits(const std::string& path, const ModelFlags& flags, cons
       PIXELLM_TRY(runtime.new_session({.context = static_cast<uint32_t>(ids.size()), .batch = batch}));
   auto out = PIXELLM_TRY(AtomicFile::create(out_path));
   catch_interrupts();
-  PIXELLM_CHECK(out.write(as_bytes(npy_header(ids.size(), runtime.engine->config().vocab_size))));
+  const std::array<uint64_t, 2> shape = {ids.size(), runtime.engine->config().vocab_size};
+  PIXELLM_CHECK(out.write(npy_header(shape)));
   std::vector<uint8_t> row;
   PIXELLM_CHECK(session->feed_each(ids, [&](uint32_t, std::span<const float> logits) -> Result<void> {
     if (interrupted()) return fail(ErrorCode::kIo, "logits: interrupted, nothing written");

@@ -27,7 +27,10 @@ constexpr Command kCommands[] = {
     {"eval", "measure how well a model predicts a text", cmd_eval},
     {"bench", "measure speed beside the machine's limits", cmd_bench},
     {"thumbnail", "draw a small picture of a model", cmd_thumbnail},
+    {"corpus", "collect texts to train on", cmd_corpus},
     {"map", "an endless plane of pixels on disk", cmd_map},
+    {"v0", "the first brain in pixels: init, train, encode, infer, ask", cmd_v0},
+    {"fs", "store files as pixel images", cmd_fs},
 };
 
 // Edits (insert, delete, replace) that turn a into b.
@@ -60,8 +63,8 @@ const Command* find_similar(std::span<const Command> commands, std::string_view 
 void print_usage(const CommandGroup& group, std::FILE* out) {
   fmt::print(out, "{}\n\nUsage: {} COMMAND [OPTIONS]\n\nCommands:\n", group.about, group.program);
   for (const Command& c : group.commands) fmt::print(out, "  {:<12} {}\n", c.name, c.help);
-  fmt::print(out, "\nExample:\n  {}\n\n{} COMMAND --help says more about a command.\n", group.example,
-             group.program);
+  fmt::print(out, "\nExample:\n  {}\n\n{} COMMAND --help says more about a command.\n{}", group.example,
+             group.program, group.footer);
 }
 
 int unknown_command(const CommandGroup& group, std::string_view name) {
@@ -85,8 +88,9 @@ int run_group(const CommandGroup& group, int argc, char** argv) {
   const Command* command = find(group.commands, name);
   if (command == nullptr) return unknown_command(group, name);
   const size_t space = group.program.find(' ');
-  std::string label = space == group.program.npos ? std::string(name)
-                                                  : fmt::format("{} {}", group.program.substr(space + 1), name);
+  std::string label = space == group.program.npos
+                          ? std::string(name)
+                          : fmt::format("{} {}", group.program.substr(space + 1), name);
   char help_flag[] = "--help";
   char* help_arguments[] = {label.data(), help_flag, nullptr};
   if (help) return command->run(2, help_arguments);

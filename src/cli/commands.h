@@ -20,6 +20,7 @@ struct CommandGroup {
   std::string_view about;                     // the first line of the help
   std::string_view example;
   std::span<const Command> commands;
+  std::string_view footer = {};               // more lines at the end of the help
 };
 
 // Runs the command that argv[1] names, with `PROGRAM --help` and `PROGRAM help COMMAND`; an unknown name is wrong usage
@@ -38,6 +39,9 @@ int cmd_logits(int argc, char** argv);
 int cmd_eval(int argc, char** argv);
 int cmd_bench(int argc, char** argv);
 int cmd_thumbnail(int argc, char** argv);
+int cmd_corpus(int argc, char** argv);
 int cmd_map(int argc, char** argv);
+int cmd_v0(int argc, char** argv);
+int cmd_fs(int argc, char** argv);
 
 }  // namespace pixellm::cli

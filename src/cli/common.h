@@ -25,7 +25,7 @@
 
 #include "base/error.h"
 #include "base/threads.h"
-#include "convert/gguf.h"
+#include "convert/import.h"
 #include "model/model.h"
 
 namespace pixellm::cli {

@@ -23,7 +23,8 @@ int dispatch(int argc, char** argv) {
     return pixellm::cli::run_group({.program = "pixellm",
                                     .about = "Pixel-LLM: language models that are pictures.",
                                     .example = "pixellm import model.gguf -o model.png",
-                                    .commands = pixellm::cli::commands()},
+                                    .commands = pixellm::cli::commands(),
+                                    .footer = "pixellm --version prints the version.\n"},
                                    argc, argv);
   } catch (const std::bad_alloc&) {  // a file may ask for more than this machine has
     std::fprintf(stderr, "pixellm: %s: not enough memory\n", argv[1]);

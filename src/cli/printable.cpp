@@ -1,26 +1,10 @@
 #include <fmt/format.h>
 
+#include "base/utf8.h"
 #include "cli/common.h"
 
 namespace pixellm::cli {
 namespace {
-
-// Length of the valid UTF-8 character at the start of `text`, 0 when there is none; no overlong forms or
-// surrogates.
-size_t character_length(std::string_view text) {
-  const auto byte = [&](size_t i) { return static_cast<uint8_t>(text[i]); };
-  const uint8_t lead = byte(0);
-  if (lead < 0x80) return 1;
-  const size_t length = lead >= 0xf0 ? 4 : lead >= 0xe0 ? 3 : 2;
-  if (lead < 0xc2 || lead > 0xf4 || text.size() < length) return 0;
-  for (size_t i = 1; i < length; i++)
-    if ((byte(i) & 0xc0) != 0x80) return 0;
-  if (lead == 0xe0 && byte(1) < 0xa0) return 0;
-  if (lead == 0xed && byte(1) > 0x9f) return 0;
-  if (lead == 0xf0 && byte(1) < 0x90) return 0;
-  if (lead == 0xf4 && byte(1) > 0x8f) return 0;
-  return length;
-}
 
 // C0, DEL and C1 control characters; the line and direction controls that could disguise a text.
 bool is_control(std::string_view character) {
@@ -38,7 +22,7 @@ bool is_control(std::string_view character) {
 std::string printable(std::string_view text) {
   std::string out;
   while (!text.empty()) {
-    const size_t length = character_length(text);
+    const size_t length = utf8_character_length(text);
     const std::string_view piece = text.substr(0, length == 0 ? 1 : length);
     if (length == 0 || (is_control(piece) && piece != "\n")) {
       for (const char c : piece) out += fmt::format("\\x{:02x}", static_cast<uint8_t>(c));

@@ -1,21 +1,20 @@
 // GGUF, versions 2 and 3, little-endian: reading its structure, importing into a picture, exporting bit for bit.
 //
-//   PIXELLM_CHECK(import_gguf("in.gguf", "out.png", {}, progress));
+//   PIXELLM_CHECK(import_model("in.gguf", "out.png", {}, progress));      // import.h
 //   PIXELLM_CHECK(export_gguf(model, "back.gguf", progress));      // SHA-256 of back.gguf == that of in.gguf
 // What the picture keeps for the way back: spec/pxi-llm.md, "Source record".
 #pragma once
 #include <cstdint>
-#include <functional>
-#include <optional>
 #include <string>
 #include <vector>
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/progress.h"
 #include "convert/byte_source.h"
+#include "convert/import.h"
 #include "model/metadata.h"
 #include "model/model.h"
-#include "model/model_writer.h"
 
 namespace pixellm {
 
@@ -37,25 +36,9 @@ struct GgufFile {
 // Whether the bytes begin as a GGUF file does.
 bool looks_like_gguf(Bytes first_4);
 
-using Progress = std::function<void(uint64_t done_bytes, uint64_t total_bytes)>;
-
-struct ImportOptions {
-  std::optional<uint64_t> row_bytes;   // force the picture's width: a multiple of 192
-};
-
 // Everything of an import that comes before the weights: what the picture will hold and where. kUnsupported when the
 // bytes between the tensors are too many to keep.
 Result<ModelPlan> plan_import(const ByteSource& source, GgufFile gguf, const ImportOptions& options);
-
-struct ConvertSummary {
-  size_t n_tensors = 0;
-  uint64_t bytes_read = 0, bytes_written = 0;   // sizes of the two files
-};
-
-// Streams; memory is bounded by the metadata and about two groups of 16 matrix rows. Leaves no file on error. Refuses to
-// write over its own input. `progress` may be empty.
-Result<ConvertSummary> import_gguf(const std::string& in, const std::string& out, const ImportOptions& options,
-                                   const Progress& progress);
 
 // A picture that did not come from a GGUF becomes version 3 with its tensors in the directory's order.
 Result<ConvertSummary> export_gguf(const Model& model, const std::string& out, const Progress& progress);

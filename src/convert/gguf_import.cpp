@@ -1,10 +1,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <filesystem>
 
 #include "convert/gguf.h"
-#include "pixel/flat_png.h"
 
 namespace pixellm {
 namespace {
@@ -74,11 +72,6 @@ Result<std::vector<SourceRecord::Residue>> collect_residues(const ByteSource& so
   return residues.take();
 }
 
-bool is_same_file(const std::string& a, const std::string& b) {
-  std::error_code ec;
-  return std::filesystem::equivalent(a, b, ec) && !ec;
-}
-
 }  // namespace
 
 Result<ModelPlan> plan_import(const ByteSource& source, GgufFile gguf, const ImportOptions& options) {
@@ -98,36 +91,17 @@ Result<ModelPlan> plan_import(const ByteSource& source, GgufFile gguf, const Imp
   return plan;
 }
 
-Result<ConvertSummary> import_gguf(const std::string& in, const std::string& out,
-                                   const ImportOptions& options, const Progress& progress) {
-  const File file = PIXELLM_TRY(File::open(in));
-  if (is_same_file(in, out))
-    return fail(ErrorCode::kInvalidArgument,
-                fmt::format("{}: is the input; choose another name for the output", out));
-  const FileSource source(file);
+Result<ImportJob> gguf_import_job(const ByteSource& source, const ImportOptions& options) {
   GgufFile gguf = PIXELLM_TRY(GgufFile::read(source));
   const uint64_t data_offset = gguf.data_offset;
-  ModelPlan plan = PIXELLM_TRY(plan_import(source, std::move(gguf), options));
-
-  ConvertSummary summary{.n_tensors = plan.tensors.size(),
-                         .bytes_read = file.size(),
-                         .bytes_written = flat_png_file_bytes(plan.row_bytes, plan.rows)};
+  ImportJob job;
+  job.plan = PIXELLM_TRY(plan_import(source, std::move(gguf), options));
   std::vector<uint64_t> begins;  // of each tensor in the file
-  for (const TensorInfo& t : plan.tensors) begins.push_back(data_offset + t.source_offset);
-  auto writer = PIXELLM_TRY(ModelWriter::create(out, std::move(plan)));
-  uint64_t done = data_offset;
-  for (const size_t index : writer.order()) {
-    const auto read = [&](uint64_t offset, MutableBytes bytes) -> Result<void> {
-      PIXELLM_CHECK(file.read_at(begins[index] + offset, bytes));
-      done += bytes.size();
-      if (progress) progress(std::min(done, file.size() - 1), file.size());  // whole only when it is
-      return {};
-    };
-    PIXELLM_CHECK(writer.write_tensor(index, read));
-  }
-  PIXELLM_CHECK(writer.finish());
-  if (progress) progress(file.size(), file.size());
-  return summary;
+  for (const TensorInfo& t : job.plan.tensors) begins.push_back(data_offset + t.source_offset);
+  job.read = [&source, begins = std::move(begins)](size_t index, uint64_t offset, MutableBytes out) {
+    return source.read_at(begins[index] + offset, out);
+  };
+  return job;
 }
 
 }  // namespace pixellm

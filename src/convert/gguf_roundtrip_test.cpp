@@ -33,7 +33,7 @@ class GgufRoundTrip : public testing::Test {
 
   void expect_round_trip(const std::vector<uint8_t>& bytes, const ImportOptions& options = {}) {
     ASSERT_TRUE(write_file(path("in.gguf"), bytes).has_value());
-    const auto imported = import_gguf(path("in.gguf"), path("model.png"), options, {});
+    const auto imported = import_model(path("in.gguf"), path("model.png"), options, {});
     ASSERT_TRUE(imported.has_value()) << imported.error().message;
     EXPECT_EQ(imported->bytes_read, bytes.size());
     EXPECT_EQ(imported->bytes_written, fs::file_size(path("model.png")));
@@ -184,7 +184,7 @@ TEST_F(GgufRoundTrip, TooManyBytesBetweenTensors) {
   expect_round_trip(b.build());
   b.trailing.push_back(7);
   ASSERT_TRUE(write_file(path("in.gguf"), b.build()).has_value());
-  const auto imported = import_gguf(path("in.gguf"), path("no.png"), {}, {});
+  const auto imported = import_model(path("in.gguf"), path("no.png"), {}, {});
   ASSERT_FALSE(imported.has_value());
   EXPECT_EQ(imported.error().code, ErrorCode::kUnsupported);
   EXPECT_THAT(imported.error().message, HasSubstr("between the tensors"));
@@ -203,7 +203,7 @@ TEST_F(GgufRoundTrip, TheInputIsNeverOverwritten) {
   ASSERT_TRUE(write_file(path("in.gguf"), bytes).has_value());
   fs::create_symlink("in.gguf", path("link"));
   for (const char* same : {"in.gguf", "link", "./in.gguf"}) {
-    const auto imported = import_gguf(path("in.gguf"), path(same), {}, {});
+    const auto imported = import_model(path("in.gguf"), path(same), {}, {});
     ASSERT_FALSE(imported.has_value()) << same;
     EXPECT_EQ(imported.error().code, ErrorCode::kInvalidArgument);
   }
@@ -214,9 +214,9 @@ TEST_F(GgufRoundTrip, ErrorsLeaveNoFile) {
   auto bytes = typical().build();
   bytes.resize(bytes.size() - 300);
   ASSERT_TRUE(write_file(path("in.gguf"), bytes).has_value());
-  EXPECT_FALSE(import_gguf(path("in.gguf"), path("out.png"), {}, {}).has_value());
-  EXPECT_FALSE(import_gguf(path("absent.gguf"), path("out.png"), {}, {}).has_value());
-  EXPECT_FALSE(import_gguf(path("in.gguf"), path("no/such/out.png"), {}, {}).has_value());
+  EXPECT_FALSE(import_model(path("in.gguf"), path("out.png"), {}, {}).has_value());
+  EXPECT_FALSE(import_model(path("absent.gguf"), path("out.png"), {}, {}).has_value());
+  EXPECT_FALSE(import_model(path("in.gguf"), path("no/such/out.png"), {}, {}).has_value());
   EXPECT_EQ(std::distance(fs::directory_iterator(folder_), fs::directory_iterator()), 1);
 }
 
@@ -231,7 +231,7 @@ TEST_F(GgufRoundTrip, ProgressGoesUpToTheWholeFile) {
     calls++;
     whole += done == total;
   };
-  ASSERT_TRUE(import_gguf(path("in.gguf"), path("model.png"), {}, progress).has_value());
+  ASSERT_TRUE(import_model(path("in.gguf"), path("model.png"), {}, progress).has_value());
   EXPECT_GE(calls, 5u);
   EXPECT_EQ(whole, 1u);
   last = calls = whole = 0;

@@ -2,8 +2,9 @@
 //
 //   NpzFile npz = PIXELLM_TRY(NpzFile::open("weights.npz"));
 //   const NpyArray& w = *npz.find("embed");                     // float32 or float64, read as float32
-//   PIXELLM_CHECK(write_npz("out.npz", {{"embed", w}}));         // byte for byte as numpy.savez writes it
-// Spec of what is accepted: docs/npz.md. Sizes are checked before memory is taken.
+//   PIXELLM_CHECK(write_npz("out.npz", npz.entries()));          // byte for byte as numpy.savez writes it
+// Spec of what is accepted: docs/npz.md. Sizes are checked before memory is taken. Immutable once read: many threads may
+// share one.
 #pragma once
 #include <cstdint>
 #include <span>
@@ -27,7 +28,7 @@ struct NpyArray {
 // kUnsupported). Other types are kUnsupported and named ("int64"); objects (pickle) never read. `limit`: elements.
 Result<NpyArray> read_npy(Bytes file, std::string_view name, uint64_t limit = uint64_t{1} << 31);
 
-// Header and data of a float32 C-order array, as numpy.save writes it.
+// The header of a float32 C-order array of at most 32 dimensions, and the whole file, as numpy.save writes them.
 std::vector<uint8_t> npy_header(std::span<const uint64_t> shape);
 std::vector<uint8_t> write_npy(const NpyArray& array);
 
@@ -48,7 +49,7 @@ class NpzFile {
 };
 
 // The file that numpy.savez(path, **arrays) writes, in this order, bit for bit (stored members, ZIP64 extra fields, DOS
-// epoch). Atomic.
+// epoch). Atomic. kInvalidArgument: a name that is empty, no plain relative path, or twice.
 Result<void> write_npz(const std::string& path, std::span<const NpzFile::Entry> arrays);
 
 }  // namespace pixellm

@@ -29,7 +29,7 @@ class ThumbnailTest : public testing::Test {
 
   Model model_of(const GgufBuilder& b) {
     EXPECT_TRUE(write_file(path("in.gguf"), b.build()).has_value());
-    const auto imported = import_gguf(path("in.gguf"), path("model.png"), {}, {});
+    const auto imported = import_model(path("in.gguf"), path("model.png"), {}, {});
     EXPECT_TRUE(imported.has_value()) << imported.error().message;
     ThreadPool pool(1);
     auto model = Model::open(path("model.png"), VerifyLevel::kNone, pool);

@@ -10,12 +10,13 @@
 namespace pixellm {
 namespace {
 
-constexpr std::array<std::pair<std::string_view, Architecture>, 5> kArchitectures = {{
+constexpr std::array<std::pair<std::string_view, Architecture>, 6> kArchitectures = {{
     {"gpt2", Architecture::kGpt2},
     {"llama", Architecture::kLlama},
     {"qwen2", Architecture::kQwen2},
     {"qwen3", Architecture::kQwen3},
     {"gemma3", Architecture::kGemma3},
+    {"mlp", Architecture::kMlp},
 }};
 
 // Widths and counts stay far below what a product of three of them needs to leave 64 bits.
@@ -130,7 +131,14 @@ Result<void> read_sizes(const Model& model, const Keys& keys, ModelConfig& c) {
   c.embedding_length = PIXELLM_TRY(keys.integer("embedding_length", 1, kMaxWidth));
   c.feed_forward_length = PIXELLM_TRY(keys.integer("feed_forward_length", 1, kMaxWidth));
   c.context_length = PIXELLM_TRY(keys.integer("context_length", 1, kMaxContext));
-  return read_heads(keys, c);
+  return {};
+}
+
+// One hidden layer is what the network has.
+Result<void> check_mlp(const Keys& keys, const ModelConfig& c) {
+  if (c.n_layers == 1) return {};
+  return fail(ErrorCode::kUnsupported, fmt::format("config: {} is {}, architecture mlp is implemented with 1",
+                                                   keys.name("block_count"), c.n_layers));
 }
 
 Result<void> refuse_unsupported(const Keys& keys, const Metadata& metadata) {
@@ -235,7 +243,7 @@ Result<void> read_gemma3(const Keys& keys, const Metadata& metadata, ModelConfig
   return {};
 }
 
-Result<void> read_vocabulary(const Model& model, ModelConfig& c) {
+Result<void> read_vocabulary(const Model& model, const Keys& keys, ModelConfig& c) {
   const TensorInfo* embedding = model.find("token_embd.weight");
   if (!embedding) return fail(ErrorCode::kCorrupt, "config: tensor token_embd.weight is missing");
   if (embedding->n_rows() > static_cast<uint64_t>(std::numeric_limits<TokenId>::max()))
@@ -247,6 +255,22 @@ Result<void> read_vocabulary(const Model& model, ModelConfig& c) {
     return fail(ErrorCode::kCorrupt,
                 fmt::format("config: the vocabulary has {} tokens, token_embd.weight {} rows", tokens->count,
                             c.vocab_size));
+  if (tokens) return {};
+  const auto size = PIXELLM_TRY(keys.optional_integer("vocab_size", 1, std::numeric_limits<TokenId>::max()));
+  if (size.value_or(c.vocab_size) != c.vocab_size)
+    return fail(ErrorCode::kCorrupt, fmt::format("config: {} is {}, token_embd.weight has {} rows",
+                                                 keys.name("vocab_size"), *size, c.vocab_size));
+  return {};
+}
+
+Result<void> read_transformer(const Keys& keys, const Metadata& metadata, ModelConfig& c) {
+  PIXELLM_CHECK(read_heads(keys, c));
+  PIXELLM_CHECK(refuse_unsupported(keys, metadata));
+  PIXELLM_CHECK(read_norm_eps(keys, c));
+  PIXELLM_CHECK(read_rope(keys, metadata, c));
+  c.attention_scale = 1.0f / std::sqrt(static_cast<float>(c.head_dim));
+  if (c.architecture == Architecture::kGemma3) PIXELLM_CHECK(read_gemma3(keys, metadata, c));
+  c.attention_scale = static_cast<float>(PIXELLM_TRY(keys.positive("attention.scale", c.attention_scale)));
   return {};
 }
 
@@ -266,6 +290,19 @@ Result<std::optional<bool>> read_flag(const Metadata& metadata, std::string_view
   const std::optional<bool> flag = metadata.boolean(key);
   if (!flag) return fail(ErrorCode::kCorrupt, fmt::format("tokenizer: {} is not a boolean", key));
   return flag;
+}
+
+// A vocabulary of code points has no list: its size is the architecture's.
+Result<uint64_t> read_code_point_count(const Metadata& metadata) {
+  if (metadata.find("tokenizer.ggml.tokens"))
+    return fail(ErrorCode::kCorrupt,
+                fmt::format("tokenizer: model {} beside a list tokenizer.ggml.tokens", kCodePointModel));
+  const std::string key = fmt::format("{}.vocab_size", metadata.string("general.architecture").value_or(""));
+  const std::optional<int64_t> size = metadata.integer(key);
+  if (!size || *size < 1)
+    return fail(ErrorCode::kCorrupt,
+                fmt::format("tokenizer: model {} needs an integer {} of at least 1", kCodePointModel, key));
+  return static_cast<uint64_t>(*size);
 }
 
 Result<void> read_token_kinds(const Metadata& metadata, TokenizerSpec& spec) {
@@ -315,13 +352,12 @@ Result<ModelConfig> read_config(const Model& model) {
   c.architecture = PIXELLM_TRY(find_architecture(metadata));
   const Keys keys(metadata, architecture_name(c.architecture));
   PIXELLM_CHECK(read_sizes(model, keys, c));
-  PIXELLM_CHECK(refuse_unsupported(keys, metadata));
-  PIXELLM_CHECK(read_norm_eps(keys, c));
-  PIXELLM_CHECK(read_rope(keys, metadata, c));
-  c.attention_scale = 1.0f / std::sqrt(static_cast<float>(c.head_dim));
-  if (c.architecture == Architecture::kGemma3) PIXELLM_CHECK(read_gemma3(keys, metadata, c));
-  c.attention_scale = static_cast<float>(PIXELLM_TRY(keys.positive("attention.scale", c.attention_scale)));
-  PIXELLM_CHECK(read_vocabulary(model, c));
+  PIXELLM_CHECK(read_vocabulary(model, keys, c));
+  if (c.architecture == Architecture::kMlp) {
+    PIXELLM_CHECK(check_mlp(keys, c));
+  } else {
+    PIXELLM_CHECK(read_transformer(keys, metadata, c));
+  }
   return c;
 }
 
@@ -332,7 +368,10 @@ Result<TokenizerSpec> read_tokenizer_spec(const Metadata& metadata) {
   spec.model = *model;
   spec.pre = metadata.string("tokenizer.ggml.pre").value_or("");
   spec.model_name = metadata.string("general.name").value_or("");
-  PIXELLM_CHECK(read_token_lists(metadata, spec));
+  if (spec.model == kCodePointModel)
+    spec.vocab_size = PIXELLM_TRY(read_code_point_count(metadata));
+  else
+    PIXELLM_CHECK(read_token_lists(metadata, spec));
 
   spec.bos = PIXELLM_TRY(read_token_id(metadata, "tokenizer.ggml.bos_token_id"));
   spec.eos = PIXELLM_TRY(read_token_id(metadata, "tokenizer.ggml.eos_token_id"));

@@ -11,8 +11,9 @@
 
 namespace pixellm {
 
-enum class Architecture : uint8_t { kGpt2, kLlama, kQwen2, kQwen3, kGemma3 };
+enum class Architecture : uint8_t { kGpt2, kLlama, kQwen2, kQwen3, kGemma3, kMlp };
 
+// Architecture mlp has no heads, norms or positions: those fields stay as they are here.
 struct ModelConfig {
   Architecture architecture = Architecture::kLlama;
   uint32_t n_layers = 0, embedding_length = 0, n_heads = 0, n_kv_heads = 0, head_dim = 0, value_dim = 0;

@@ -120,7 +120,7 @@ TEST_F(ConfigTest, UnknownArchitectureIsNamedWithTheKnownOnes) {
       with(tiny(), "general.architecture", [](PairWriter& p) { p.text("general.architecture", "mamba"); }));
   EXPECT_EQ(e.code, ErrorCode::kUnsupported);
   EXPECT_THAT(e.message, HasSubstr("'mamba'"));
-  EXPECT_THAT(e.message, HasSubstr("gpt2, llama, qwen2, qwen3, gemma3"));
+  EXPECT_THAT(e.message, HasSubstr("gpt2, llama, qwen2, qwen3, gemma3, mlp"));
 }
 
 TEST_F(ConfigTest, WhatIsNotImplementedIsRefusedByName) {
@@ -232,6 +232,59 @@ TEST_F(ConfigTest, VocabularyMustHaveTheEmbeddingsRows) {
   EXPECT_EQ(e.code, ErrorCode::kCorrupt);
   EXPECT_THAT(e.message, HasSubstr("300"));
   EXPECT_THAT(e.message, HasSubstr("299"));
+}
+
+TEST_F(ConfigTest, MeanNetwork) {
+  const ModelConfig c = config_of(tiny(Architecture::kMlp));
+  EXPECT_EQ(c.architecture, Architecture::kMlp);
+  EXPECT_EQ(c.n_layers, 1u);
+  EXPECT_EQ(c.embedding_length, 160u);
+  EXPECT_EQ(c.feed_forward_length, 224u);
+  EXPECT_EQ(c.vocab_size, 300u);
+  const auto expect_error = [](const TinyModel& model, ErrorCode code, const char* name) {
+    const Error e = error_of(model);
+    EXPECT_EQ(e.code, code) << e.message;
+    EXPECT_THAT(e.message, HasSubstr(name));
+  };
+  const auto set = [](const char* key, uint32_t value) {
+    return with(tiny(Architecture::kMlp), key, [&](PairWriter& p) { p.integer(key, value); });
+  };
+  expect_error(set("mlp.block_count", 2), ErrorCode::kUnsupported, "mlp.block_count is 2");
+  expect_error(set("mlp.block_count", 0), ErrorCode::kCorrupt, "mlp.block_count");
+  expect_error(set("mlp.vocab_size", 299), ErrorCode::kCorrupt,
+               "mlp.vocab_size is 299, token_embd.weight has 300");
+  expect_error(set("mlp.vocab_size", 0), ErrorCode::kCorrupt, "mlp.vocab_size");
+  expect_error(set("mlp.feed_forward_length", 160), ErrorCode::kCorrupt, "blk.0.ffn_up.weight is [160, 224]");
+  expect_error(without(tiny(Architecture::kMlp), "mlp.embedding_length"), ErrorCode::kCorrupt,
+               "mlp.embedding_length");
+  for (const char* name : {"token_embd.weight", "blk.0.ffn_up.weight", "output.weight"}) {
+    TinyModel missing = tiny(Architecture::kMlp);
+    std::erase_if(missing.tensors, [&](const TinyTensor& t) { return t.name == name; });
+    expect_error(missing, ErrorCode::kCorrupt, name);
+  }
+  for (const char* name : {"blk.0.ffn_up.bias", "output.bias"}) {
+    TinyModel shaped = tiny(Architecture::kMlp);
+    shaped.find(name)->dims[0] -= 1;
+    shaped.find(name)->bytes.resize(shaped.find(name)->bytes.size() - 4);
+    expect_error(shaped, ErrorCode::kCorrupt, name);
+  }
+  TinyModel more = tiny(Architecture::kMlp);
+  more.tensors.push_back({"output_norm.weight", TensorType::kF32, {4}, std::vector<uint8_t>(16)});
+  expect_error(more, ErrorCode::kUnsupported, "output_norm.weight");
+}
+
+TEST_F(ConfigTest, TokenizerSpecOfCodePoints) {
+  const auto spec_of = [](const TinyModel& model) { return read_tokenizer_spec(*model.pairs.metadata()); };
+  const auto spec = spec_of(tiny(Architecture::kMlp));
+  ASSERT_TRUE(spec) << spec.error().message;
+  EXPECT_EQ(spec->model, kCodePointModel);
+  EXPECT_EQ(spec->vocab_size, 300u);
+  EXPECT_TRUE(spec->tokens.empty());
+  EXPECT_THAT(spec_of(without(tiny(Architecture::kMlp), "mlp.vocab_size")).error().message,
+              HasSubstr("mlp.vocab_size"));
+  TinyModel listed = tiny(Architecture::kMlp);
+  listed.pairs.texts("tokenizer.ggml.tokens", {"a"});
+  EXPECT_EQ(spec_of(listed).error().code, ErrorCode::kCorrupt);
 }
 
 TEST_F(ConfigTest, TokenizerSpec) {

@@ -18,7 +18,7 @@ std::vector<Case> cases() {
   std::vector<Case> list;
   std::vector<TensorType> all;
   for (const TypeTraits& t : kTypes) all.push_back(t.type);
-  for (const Architecture a : {kGpt2, kLlama, kQwen2, kQwen3, kGemma3}) {
+  for (const Architecture a : {kGpt2, kLlama, kQwen2, kQwen3, kGemma3, kMlp}) {
     const std::string name(architecture_name(a));
     for (const TypeTraits& t : kTypes)
       list.push_back({name + "_" + std::string(t.name), test_spec(a, {t.type})});

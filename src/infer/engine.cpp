@@ -154,6 +154,26 @@ Result<void> find_ends(Tensors& tensors, const Kernels& kernels, Engine::Impl& e
   return {};
 }
 
+Result<void> find_mlp(Tensors& tensors, Engine::Impl& e) {
+  const ModelConfig& c = e.config;
+  e.token_embedding = PIXELLM_TRY(tensors.matrix("token_embd.weight", c.embedding_length, c.vocab_size));
+  e.hidden = PIXELLM_TRY(tensors.linear("blk.0.ffn_up", c.embedding_length, c.feed_forward_length));
+  e.output = PIXELLM_TRY(tensors.linear("output", c.feed_forward_length, c.vocab_size));
+  return {};
+}
+
+Result<void> find_transformer(Tensors& tensors, const Kernels& kernels, Engine::Impl& e) {
+  PIXELLM_CHECK(find_ends(tensors, kernels, e));
+  e.layers.reserve(e.config.n_layers);
+  for (uint32_t i = 0; i < e.config.n_layers; i++)
+    e.layers.push_back(PIXELLM_TRY(find_layer(tensors, e.config, i)));
+  for (const LayerWeights& layer : e.layers)
+    if (layer.attention_in.size() != e.layers.front().attention_in.size())
+      return fail(ErrorCode::kUnsupported,
+                  "engine: some layers have attn_qkv, others attn_q, attn_k and attn_v");
+  return {};
+}
+
 // Rows of several matrices stand one after the other in a token's row, each rounded up to whole groups.
 void plan_rows(Engine::Impl& e) {
   const ModelConfig& c = e.config;
@@ -181,6 +201,7 @@ void note_kind(const Linear& linear, Engine::Impl& e) {
 
 void note_kinds(Engine::Impl& e) {
   note_kind(e.output, e);
+  note_kind(e.hidden, e);
   for (const LayerWeights& layer : e.layers) {
     for (const Linear& linear : layer.attention_in) note_kind(linear, e);
     for (const Linear* linear : {&layer.attention_out, &layer.gate, &layer.up, &layer.down})
@@ -219,17 +240,11 @@ Result<Engine> Engine::create(const Model& model, const Kernels* kernels) {
   e->config = PIXELLM_TRY(read_config(model));
 
   Tensors tensors(model, *e->kernels, architecture_name(e->config.architecture));
-  PIXELLM_CHECK(find_ends(tensors, *e->kernels, *e));
-  e->layers.reserve(e->config.n_layers);
-  for (uint32_t i = 0; i < e->config.n_layers; i++)
-    e->layers.push_back(PIXELLM_TRY(find_layer(tensors, e->config, i)));
-  for (const LayerWeights& layer : e->layers)
-    if (layer.attention_in.size() != e->layers.front().attention_in.size())
-      return fail(ErrorCode::kUnsupported,
-                  "engine: some layers have attn_qkv, others attn_q, attn_k and attn_v");
+  const bool is_mlp = e->config.architecture == Architecture::kMlp;
+  PIXELLM_CHECK(is_mlp ? find_mlp(tensors, *e) : find_transformer(tensors, *e->kernels, *e));
   PIXELLM_CHECK(tensors.all_used());
 
-  plan_rows(*e);
+  if (!is_mlp) plan_rows(*e);
   note_kinds(*e);
   e->bytes_per_token = weight_bytes_per_token(model, *e, tensors.bytes_found());
   return Engine(std::move(e));

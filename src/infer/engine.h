@@ -1,5 +1,6 @@
 // Inside src/infer: a model's weights, found and checked once, as the forward pass wants them.
 #pragma once
+#include <algorithm>
 #include <cstdint>
 #include <vector>
 
@@ -12,6 +13,16 @@ struct Linear {
   CellMatrixView weight;
   Kernels::Matmul multiply = nullptr;
   std::vector<float> bias;
+
+  // Rows of groups [group_begin, group_end) for every token of `x`, into y[t * stride + row]; y as Kernels::Matmul asks.
+  void apply(const Kernels& kernels, uint64_t group_begin, uint64_t group_end, const Activations& x, float* y,
+             uint64_t stride) const {
+    if (group_begin >= group_end) return;
+    multiply(weight, group_begin, group_end, x, y, stride);
+    if (bias.empty()) return;
+    const uint64_t row = group_begin * kCellRows, end = std::min(group_end * kCellRows, weight.n_rows);
+    for (uint64_t t = 0; t < x.n_tokens; t++) kernels.add(y + t * stride + row, bias.data() + row, end - row);
+  }
 
   bool present() const { return multiply != nullptr; }
   bool is_float() const { return is_float_type(weight.type); }
@@ -45,7 +56,8 @@ struct Engine::Impl {
   CellMatrixView token_embedding, position_embedding;  // the latter only for learned positions
   Norm output_norm;
   Linear output;
-  std::vector<LayerWeights> layers;
+  std::vector<LayerWeights> layers;     // empty for architecture mlp
+  Linear hidden;                        // architecture mlp
   std::vector<float> rope_factors;  // n_rot / 2, or empty
   uint64_t bytes_per_token = 0;
 

@@ -186,13 +186,7 @@ class Pass {
   }
 
   void multiply(const Product& p, uint64_t group_begin, uint64_t group_end) const {
-    if (group_begin >= group_end) return;
-    const CellMatrixView& w = p.linear->weight;
-    p.linear->multiply(w, group_begin, group_end, p.linear->is_float() ? floats_ : blocks_, p.y, p.stride);
-    if (p.linear->bias.empty()) return;
-    const uint64_t row = group_begin * kCellRows, end = std::min(group_end * kCellRows, w.n_rows);
-    for (uint64_t t = 0; t < n_; t++)
-      k_.add(p.y + t * p.stride + row, p.linear->bias.data() + row, end - row);
+    p.linear->apply(k_, group_begin, group_end, p.linear->is_float() ? floats_ : blocks_, p.y, p.stride);
   }
 
   // The matrices' groups are dealt out in one sequence, by the bytes that they make a thread read.

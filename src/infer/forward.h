@@ -1,4 +1,4 @@
-// Inside src/infer: the forward pass of one step (a batch of tokens at consecutive positions) over all
+// Inside src/infer: the transformers' forward pass of one step (a batch of tokens at consecutive positions) over all
 // threads.
 #pragma once
 #include <cstdint>
@@ -6,6 +6,7 @@
 
 #include "base/threads.h"
 #include "infer/arena.h"
+#include "infer/computation.h"
 #include "infer/engine.h"
 
 namespace pixellm {
@@ -61,15 +62,6 @@ class Scratch {
 
  private:
   std::vector<PerThread> threads_;
-};
-
-// What one run over the threads does.
-struct Step {
-  std::span<const TokenId> ids;  // tokens of this step
-  uint32_t position = 0;         // of the first
-  // kLast: logits of the last token into scratch.logits. kAll: the residual of every token stays in scratch
-  // for forward_logits(). kNone: only the cache is filled.
-  enum class Output : uint8_t { kNone, kLast, kAll } output = Output::kLast;
 };
 
 // Called by every thread of a ThreadPool::run.

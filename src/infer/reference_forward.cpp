@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 
 namespace pixellm {
@@ -14,6 +15,25 @@ class Reference {
   Reference(const TinySpec& spec, const TinyModel& model) : spec_(spec), model_(model) {}
 
   std::vector<Row> run(std::span<const TokenId> ids) {
+    return spec_.architecture == Architecture::kMlp ? mlp(ids) : transformer(ids);
+  }
+
+ private:
+  std::vector<Row> mlp(std::span<const TokenId> ids) const {
+    std::vector<Row> logits;
+    Row total(spec_.embedding_length);
+    for (const TokenId id : ids) {
+      total = sum(total, matrix_row("token_embd.weight", static_cast<size_t>(id)));
+      Row mean = total;
+      for (double& v : mean) v /= double(logits.size() + 1);
+      Row hidden = product("blk.0.ffn_up", mean);
+      for (double& h : hidden) h = std::max(h, 0.0);
+      logits.push_back(product("output", hidden));
+    }
+    return logits;
+  }
+
+  std::vector<Row> transformer(std::span<const TokenId> ids) {
     const uint32_t n_embd = spec_.embedding_length;
     std::vector<Row> x;
     for (size_t t = 0; t < ids.size(); t++) {
@@ -38,7 +58,6 @@ class Reference {
     return logits;
   }
 
- private:
   const TinyTensor* find(const std::string& name) const {
     for (const TinyTensor& t : model_.tensors)
       if (t.name == name) return &t;

@@ -16,7 +16,7 @@ double allowed_for(TensorType type) { return is_float_type(type) ? 0.001 : 0.03;
 std::vector<Case> cases() {
   using enum Architecture;
   std::vector<Case> list;
-  for (const Architecture a : {kGpt2, kLlama, kQwen2, kQwen3, kGemma3})
+  for (const Architecture a : {kGpt2, kLlama, kQwen2, kQwen3, kGemma3, kMlp})
     for (const TypeTraits& t : kTypes)
       list.push_back({std::string(architecture_name(a)) + "_" + std::string(t.name), test_spec(a, {t.type}),
                       allowed_for(t.type)});
@@ -35,6 +35,8 @@ std::vector<Case> cases() {
   add("gemma3_no_window", kGemma3, [](TinySpec& s) { s.sliding_window = 0; });
   add("gemma3_scaled_rope", kGemma3, [](TinySpec& s) { s.rope_linear_factor = 8; });
   add("gemma3_default_pattern", kGemma3, [](TinySpec& s) { s.n_layers = 7, s.sliding_period = 0; });
+  // Without attention's half-precision cache only roundings to binary32 are left.
+  list.push_back({"mlp_exact", test_spec(kMlp, {TensorType::kF32}), 1e-6});
   return list;
 }
 

@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <bit>
 
-#include "infer/forward.h"
+#include "infer/computation.h"
 
 namespace pixellm {
 namespace {
@@ -28,14 +28,11 @@ bool all_finite(std::span<const float> values) {
 struct Session::Impl {
   const Engine::Impl* engine = nullptr;
   ThreadPool* pool = nullptr;
-  KvCache cache;
-  Scratch scratch;
+  std::unique_ptr<Computation> computation;
   uint32_t context = 0, batch = 0, n_logits = 0, position = 0;
-  int64_t logits_row = -1;  // of scratch.logits; -1: none
+  int64_t logits_row = -1;  // of the computation's; -1: none
 
-  std::span<const float> logits_of(uint32_t row) const {
-    return {scratch.logits + row * scratch.logits_stride, engine->config.vocab_size};
-  }
+  std::span<float> logits_of(uint32_t row) const { return computation->logits(row); }
 
   Result<void> check(std::span<const TokenId> ids) const {
     for (size_t i = 0; i < ids.size(); i++)
@@ -56,9 +53,7 @@ struct Session::Impl {
       Impl* self;
       const Step* step;
     } call{this, &what};
-    pool->run([&call](Worker& w) {
-      forward(*call.self->engine, call.self->scratch, call.self->cache, *call.step, w);
-    });
+    pool->run([&call](Worker& w) { call.self->computation->forward(*call.step, w); });
     position += static_cast<uint32_t>(ids.size());
   }
 
@@ -69,7 +64,7 @@ struct Session::Impl {
       uint32_t step_tokens, first, count;
     } call{this, step_tokens, first, count};
     pool->run([&call](Worker& w) {
-      forward_logits(*call.self->engine, call.self->scratch, call.step_tokens, call.first, call.count, w);
+      call.self->computation->forward_logits(call.step_tokens, call.first, call.count, w);
     });
   }
 
@@ -98,8 +93,9 @@ Result<std::unique_ptr<Session>> Session::create(const Engine& engine, ThreadPoo
     return fail(ErrorCode::kInvalidArgument, "infer: a batch of 0 tokens, must be at least 1");
   s->batch = std::min(options.batch, s->context);
   s->n_logits = logits_at_once(config.vocab_size, s->batch);
-  s->cache = PIXELLM_TRY(KvCache::create(*s->engine, s->context));
-  s->scratch = PIXELLM_TRY(Scratch::create(*s->engine, s->context, s->batch, s->n_logits, pool.size()));
+  s->computation = PIXELLM_TRY(make_computation(
+      *s->engine,
+      {.context = s->context, .batch = s->batch, .n_logits = s->n_logits, .n_threads = pool.size()}));
   return std::unique_ptr<Session>(new Session(std::move(s)));
 }
 
@@ -149,7 +145,7 @@ std::span<const float> Session::logits() const {
 
 uint32_t Session::position() const { return impl_->position; }
 uint32_t Session::context() const { return impl_->context; }
-uint64_t Session::cache_bytes() const { return impl_->cache.bytes(); }
+uint64_t Session::cache_bytes() const { return impl_->computation->cache_bytes(); }
 
 void Session::truncate(uint32_t position) {
   impl_->position = std::min(position, impl_->position);
@@ -161,10 +157,10 @@ void Session::copy_from(const Session& other) {
   const Impl& from = *other.impl_;
   PIXELLM_ASSERT(s.engine == from.engine && s.context == from.context);
   if (&s == &from) return;
-  s.cache.copy_from(from.cache, from.position);
+  s.computation->copy_from(*from.computation, from.position);
   s.position = from.position;
   s.logits_row = from.logits_row < 0 ? -1 : 0;
-  if (s.logits_row == 0) std::ranges::copy(other.logits(), s.scratch.logits);
+  if (s.logits_row == 0) std::ranges::copy(other.logits(), s.logits_of(0).begin());
 }
 
 }  // namespace pixellm

@@ -182,6 +182,92 @@ TEST_F(SessionTest, OverflowOfTheCacheIsAnError) {
   EXPECT_EQ(fed.error().code, ErrorCode::kCorrupt);
 }
 
+class MeanNetworkTest : public SessionTest {
+ protected:
+  void SetUp() override { use(test_spec(Architecture::kMlp, {TensorType::kF32})); }
+};
+
+TEST_F(MeanNetworkTest, KeepsASumForEveryPosition) {
+  auto s = session({.context = 20, .batch = 8});
+  EXPECT_EQ(s->cache_bytes(), uint64_t{20} * spec_.embedding_length * sizeof(float));
+  EXPECT_TRUE(s->logits().empty());
+}
+
+TEST_F(MeanNetworkTest, GoesBackToAnyPosition) {
+  const auto ids = test_tokens(40, spec_.vocab_size);
+  for (const uint32_t back : {0u, 1u, 7u, 29u, 30u}) {
+    auto s = session({.context = 0, .batch = 7});
+    ASSERT_TRUE(s->feed(std::span(ids).first(30)));
+    s->truncate(back);
+    EXPECT_EQ(s->position(), back);
+    EXPECT_TRUE(s->logits().empty());
+    ASSERT_TRUE(s->feed(std::span(ids).subspan(31, 5)));
+    std::vector<TokenId> expected(ids.begin(), ids.begin() + back);
+    expected.insert(expected.end(), ids.begin() + 31, ids.begin() + 36);
+    EXPECT_EQ(copy(s->logits()), run_last(*engine_, expected, 1, 64)) << back;
+  }
+}
+
+TEST_F(MeanNetworkTest, CopiesGoOnAlone) {
+  auto a = session(), b = session({.context = 0, .batch = 3});
+  const auto ids = test_tokens(40, spec_.vocab_size);
+  ASSERT_TRUE(b->feed(std::span(ids).first(5)));
+  ASSERT_TRUE(a->feed(std::span(ids).first(21)));
+  b->copy_from(*a);
+  EXPECT_EQ(copy(b->logits()), copy(a->logits()));
+  ASSERT_TRUE(a->feed(std::span(ids).subspan(30, 2)));
+  ASSERT_TRUE(b->feed(std::span(ids).subspan(21, 9)));
+  EXPECT_EQ(copy(b->logits()), run_last(*engine_, std::span(ids).first(30), 1, 64));
+  b->truncate(10);
+  ASSERT_TRUE(b->feed(std::span(ids).subspan(10, 1)));
+  EXPECT_EQ(copy(b->logits()), run_last(*engine_, std::span(ids).first(11), 1, 64));
+}
+
+TEST_F(MeanNetworkTest, FeedAllocatesNothing) {
+  auto s = session({.context = 0, .batch = 16});
+  const auto ids = test_tokens(40, spec_.vocab_size);
+  ASSERT_TRUE(s->feed(std::span(ids).first(3)));
+  const uint64_t before = g_allocations;
+  ASSERT_TRUE(s->feed(std::span(ids).subspan(3, 20)));
+  for (size_t i = 23; i < ids.size(); i++) ASSERT_TRUE(s->feed({&ids[i], 1}));
+  EXPECT_EQ(g_allocations, before);
+}
+
+TEST_F(MeanNetworkTest, IdsOutsideTheVocabularyAndTooManyAreRefused) {
+  auto s = session({.context = 5, .batch = 8});
+  const std::array<TokenId, 2> bad = {1, 300};
+  EXPECT_THAT(s->feed(bad).error().message, HasSubstr("has id 300, the vocabulary has 300"));
+  EXPECT_FALSE(s->feed(test_tokens(6, spec_.vocab_size)));
+  EXPECT_EQ(s->position(), 0u);
+  EXPECT_TRUE(s->feed(test_tokens(5, spec_.vocab_size)));
+}
+
+TEST_F(MeanNetworkTest, ValuesThatAreNotFiniteAreAnError) {
+  for (const char* name : {"token_embd.weight", "blk.0.ffn_up.bias", "output.weight"}) {
+    TinyModel tiny = make_tiny_model(spec_);
+    TinyTensor* t = tiny.find(name);
+    for (size_t i = 0; i < t->bytes.size(); i += 4)
+      store_le<float>(&t->bytes[i], std::numeric_limits<float>::quiet_NaN());
+    const Model model = open_tiny(tiny);
+    auto engine = Engine::create(model);
+    ASSERT_TRUE(engine);
+    auto s = Session::create(*engine, pool_, {});
+    const auto fed = (*s)->feed(test_tokens(9, spec_.vocab_size));
+    ASSERT_FALSE(fed) << name;
+    EXPECT_EQ(fed.error().code, ErrorCode::kCorrupt);
+    EXPECT_EQ((*s)->position(), 0u);
+  }
+}
+
+TEST_F(MeanNetworkTest, BytesPerTokenCountsOneEmbeddingRow) {
+  uint64_t all = 0, embedding = 0;
+  for (const TensorInfo& t : model_->tensors()) {
+    all += t.stored_bytes;
+    if (t.name == "token_embd.weight") embedding = t.stored_bytes;
+  }
+  EXPECT_EQ(engine_->bytes_per_token(), all - embedding + uint64_t{4} * spec_.embedding_length);
+}
+
 TEST_F(SessionTest, BytesPerTokenCountsOneEmbeddingRow) {
   uint64_t all = 0, embedding = 0;
   for (const TensorInfo& t : model_->tensors()) {

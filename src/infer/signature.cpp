@@ -26,7 +26,8 @@ std::vector<TinySpec> signature_models() {
                   .sliding_period = 3,
                   .attention_softcap = 20,
                   .final_softcap = 15};
-  return {gpt2, llama, qwen2, qwen3, gemma3};
+  TinySpec mlp{.architecture = Architecture::kMlp};
+  return {gpt2, llama, qwen2, qwen3, gemma3, mlp};
 }
 
 void hash_step(Sha256& hash, TokenId id, std::span<const float> logits) {

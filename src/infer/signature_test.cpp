@@ -13,6 +13,7 @@ constexpr std::pair<std::string_view, std::string_view> kGolden[] = {
     {"qwen2", "1e1ead2108f7909f79692681af9449216eb76c4629fd502bfa34b8d5aa77e154"},
     {"qwen3", "ccc2017e62b3076dd8b473dee075be3ad07c58dff11958d7900ec885a87e0acc"},
     {"gemma3", "15e9eff852621369ca773a1065ea216e83790e6d057d0fee7eb01b26397a69fe"},
+    {"mlp", "cf557240a00c9c564962ae5440277fb0cf2194f267c396a1e833f40e4d903722"},
 };
 
 TEST(Signature, EveryInstructionSetHasTheGoldenOne) {
@@ -31,7 +32,7 @@ TEST(Signature, EveryInstructionSetHasTheGoldenOne) {
 TEST(Signature, TheWholeIsThatOfTheParts) {
   const auto whole = model_signature();
   ASSERT_TRUE(whole) << whole.error().message;
-  EXPECT_EQ(*whole, "ee5bc4ed3ee233f14fc2510247bdf6ee9c6a29637b43755fd669277da2237406");
+  EXPECT_EQ(*whole, "06a40d0195e2b1d42cb21f98d33432193b90e4701f97b81fa31efe19f21b8ae7");
 }
 
 }  // namespace

@@ -107,6 +107,7 @@ class Builder {
   void vector(const std::string& name, uint64_t n, float mean, float deviation);
   void norm(const std::string& name);
   void linear(const std::string& name, uint64_t k, uint64_t n_rows, bool bias);
+  void mlp();
   void metadata();
   void vocabulary();
   void layer(uint32_t index);
@@ -179,6 +180,21 @@ void Builder::vocabulary() {
   p.integer("tokenizer.ggml.eos_token_id", spec_.vocab_size - 1);
 }
 
+// The v0 network's kind: three matrices, biases always, a vocabulary of code points.
+void Builder::mlp() {
+  PairWriter& p = out_.pairs;
+  p.text("general.architecture", "mlp");
+  p.integer("mlp.block_count", 1);
+  p.integer("mlp.context_length", spec_.context_length);
+  p.integer("mlp.embedding_length", spec_.embedding_length);
+  p.integer("mlp.feed_forward_length", spec_.feed_forward_length);
+  p.integer("mlp.vocab_size", spec_.vocab_size);
+  p.text("tokenizer.ggml.model", kCodePointModel);
+  matrix("token_embd.weight", spec_.embedding_length, spec_.vocab_size, 0.5f);
+  linear("blk.0.ffn_up", spec_.embedding_length, spec_.feed_forward_length, true);
+  linear("output", spec_.feed_forward_length, spec_.vocab_size, true);
+}
+
 void Builder::metadata() {
   PairWriter& p = out_.pairs;
   const std::string name(architecture_name(spec_.architecture)), arch = name + ".";
@@ -237,6 +253,10 @@ void Builder::layer(uint32_t index) {
 }
 
 TinyModel Builder::build() {
+  if (is(Architecture::kMlp)) {
+    mlp();
+    return std::move(out_);
+  }
   metadata();
   matrix("token_embd.weight", spec_.embedding_length, spec_.vocab_size,
          is(Architecture::kGemma3) ? 0.06f : 0.5f);
@@ -262,58 +282,6 @@ struct FolderGuard {
 
 }  // namespace
 
-template <class T>
-void PairWriter::put(T value) {
-  const size_t at = bytes_.size();
-  bytes_.resize(at + sizeof value);
-  store_le<T>(bytes_.data() + at, value);
-}
-
-void PairWriter::put_text(std::string_view value) {
-  put<uint64_t>(value.size());
-  bytes_.insert(bytes_.end(), value.begin(), value.end());
-}
-
-void PairWriter::begin(std::string_view key, MetadataType type) {
-  put_text(key);
-  put(static_cast<uint32_t>(type));
-  count_++;
-}
-
-void PairWriter::text(std::string_view key, std::string_view value) {
-  begin(key, MetadataType::kString);
-  put_text(value);
-}
-
-void PairWriter::integer(std::string_view key, uint32_t value) {
-  begin(key, MetadataType::kUint32);
-  put(value);
-}
-
-void PairWriter::number(std::string_view key, float value) {
-  begin(key, MetadataType::kFloat32);
-  put(value);
-}
-
-void PairWriter::flag(std::string_view key, bool value) {
-  begin(key, MetadataType::kBool);
-  put<uint8_t>(value);
-}
-
-void PairWriter::texts(std::string_view key, const std::vector<std::string>& values) {
-  begin(key, MetadataType::kArray);
-  put(static_cast<uint32_t>(MetadataType::kString));
-  put<uint64_t>(values.size());
-  for (const std::string& value : values) put_text(value);
-}
-
-void PairWriter::integers(std::string_view key, const std::vector<int32_t>& values) {
-  begin(key, MetadataType::kArray);
-  put(static_cast<uint32_t>(MetadataType::kInt32));
-  put<uint64_t>(values.size());
-  for (const int32_t value : values) put(value);
-}
-
 TinyTensor* TinyModel::find(std::string_view name) {
   for (TinyTensor& t : tensors)
     if (t.name == name) return &t;
@@ -330,7 +298,7 @@ Result<void> TinyModel::write(const std::string& path) const {
     for (size_t i = 0; i < t.dims.size(); i++) info.dims[i] = t.dims[i];
     infos.push_back(std::move(info));
   }
-  const Metadata metadata = PIXELLM_TRY(Metadata::parse(pairs.bytes(), pairs.count()));
+  const Metadata metadata = PIXELLM_TRY(pairs.metadata());
   ModelPlan plan = PIXELLM_TRY(plan_model(std::move(infos), metadata, SourceRecord{}));
   auto writer = PIXELLM_TRY(ModelWriter::create(path, std::move(plan)));
   const std::vector<size_t> order = writer.order();

@@ -13,6 +13,7 @@
 #include "base/error.h"
 #include "infer/config.h"
 #include "model/model.h"
+#include "model/pair_writer.h"
 
 namespace pixellm {
 
@@ -24,7 +25,7 @@ struct TinySpec {
   uint32_t vocab_size = 300, context_length = 96;
   bool tied_output = true;
   bool fused_qkv = false;        // GPT-2 always has it
-  bool biases = false;           // on every product of Llama; Qwen2 has them on q, k, v always
+  bool biases = false;           // on every product of Llama; Qwen2 has them on q, k, v always, mlp on all
   bool rope_factors = false;     // Llama
   float rope_linear_factor = 0;  // 0: none
   uint32_t n_rot = 0;            // 0: head_dim
@@ -41,29 +42,6 @@ struct TinyTensor {
   std::vector<uint8_t> bytes;  // GGUF blocks, row by row
 };
 
-// Key/value pairs in GGUF's encoding.
-class PairWriter {
- public:
-  void text(std::string_view key, std::string_view value);
-  void integer(std::string_view key, uint32_t value);
-  void number(std::string_view key, float value);
-  void flag(std::string_view key, bool value);
-  void texts(std::string_view key, const std::vector<std::string>& values);
-  void integers(std::string_view key, const std::vector<int32_t>& values);
-
-  const std::vector<uint8_t>& bytes() const { return bytes_; }
-  uint64_t count() const { return count_; }
-
- private:
-  void begin(std::string_view key, MetadataType type);
-  void put_text(std::string_view value);
-  template <class T>
-  void put(T value);
-
-  std::vector<uint8_t> bytes_;
-  uint64_t count_ = 0;
-};
-
 struct TinyModel {
   PairWriter pairs;
   std::vector<TinyTensor> tensors;
@@ -76,7 +54,8 @@ struct TinyModel {
   Result<Model> open() const;
 };
 
-// Byte-level vocabulary: ids 0..255 are the byte symbols, the last id ends a text, those between are unused.
+// Byte-level vocabulary: ids 0..255 are the byte symbols, the last id ends a text, those between are unused. Of
+// architecture mlp: code points.
 TinyModel make_tiny_model(const TinySpec& spec);
 
 }  // namespace pixellm

@@ -106,6 +106,7 @@ struct TreeState {
 };
 
 struct Node {
+  uint64_t at = 0, end = 0;  // place in the page; even
   uint16_t flags = 0;
   Bytes key;
   uint64_t child = 0;  // branch
@@ -130,9 +131,10 @@ class PageWalk {
   Result<void> take_page(const TreeState& t, uint64_t page, uint64_t count = 1);
   Result<void> visit(const Visit& v);
   Result<Node> node(const TreeState& t, uint64_t page, uint64_t index, uint64_t upper, bool leaf) const;
+  Result<std::vector<Node>> nodes(const TreeState& t, uint64_t page, bool leaf) const;
   Result<void> check_key(const TreeState& t, const Visit& v, Bytes key, Bytes before, bool first) const;
-  Result<void> visit_branch(const Visit& v, uint64_t count, uint64_t upper);
-  Result<void> visit_leaf(const Visit& v, uint64_t count, uint64_t upper);
+  Result<void> visit_branch(const Visit& v);
+  Result<void> visit_leaf(const Visit& v);
   Result<void> check_value(size_t tree, uint64_t page, const Node& n);
   Result<void> check_free_pages(const TreeState& t, uint64_t page, Bytes list);
   Result<void> check_totals() const;
@@ -191,6 +193,8 @@ Result<Node> PageWalk::node(const TreeState& t, uint64_t page, uint64_t index, u
   if (key_size > kLongestKey || key_size > room)
     return bad(t, page, fmt::format("the key of node {}", index));
   out.key = {p + kNodeHeader, key_size};
+  out.at = at;
+  out.end = round_up(at + kNodeHeader + key_size, 2);
   if (!leaf) {
     out.child = low | high << 16 | uint64_t{out.flags} << 32;
     return out;
@@ -200,6 +204,26 @@ Result<Node> PageWalk::node(const TreeState& t, uint64_t page, uint64_t index, u
   if (out.flags & ~(kBigData | kSubTree) || here > room - key_size)
     return bad(t, page, fmt::format("the value of node {}", index));
   out.inline_value = {p + kNodeHeader + key_size, here};
+  out.end = round_up(at + kNodeHeader + key_size + here, 2);
+  return out;
+}
+
+// Nodes fill the page from `upper` to its end, without gaps: LMDB moves them about as if they did.
+Result<std::vector<Node>> PageWalk::nodes(const TreeState& t, uint64_t page, bool leaf) const {
+  const uint64_t lower = load<uint16_t>(page_.data() + 12), upper = load<uint16_t>(page_.data() + 14);
+  std::vector<Node> out((lower - kPageHeader) / 2);
+  std::vector<std::pair<uint64_t, uint64_t>> places;
+  for (uint64_t i = 0; i < out.size(); ++i) {
+    out[i] = PIXELLM_TRY(node(t, page, i, upper, leaf));
+    places.emplace_back(out[i].at, out[i].end);
+  }
+  std::sort(places.begin(), places.end());
+  uint64_t expected = upper;
+  for (const auto& [at, end] : places) {
+    if (at != expected) return bad(t, page, fmt::format("a node at {}, expected at {}", at, expected));
+    expected = end;
+  }
+  if (expected != page_.size()) return bad(t, page, "its nodes end early");
   return out;
 }
 
@@ -218,14 +242,13 @@ Result<void> PageWalk::check_key(const TreeState& t, const Visit& v, Bytes key, 
   return {};
 }
 
-Result<void> PageWalk::visit_branch(const Visit& v, uint64_t count, uint64_t upper) {
+Result<void> PageWalk::visit_branch(const Visit& v) {
   const TreeState& t = trees_[v.tree];
   std::vector<Visit> children;
-  for (uint64_t i = 0; i < count; ++i) {
-    const Node n = PIXELLM_TRY(node(t, v.page, i, upper, false));
+  for (const Node& n : PIXELLM_TRY(nodes(t, v.page, false))) {
     Visit child{v.tree, n.child, v.depth + 1, v.low, v.high};
-    if (i > 0) {  // the first child takes all below the second's key
-      PIXELLM_CHECK(check_key(t, v, n.key, children.back().low, i == 1));
+    if (!children.empty()) {  // the first child takes all below the second's key
+      PIXELLM_CHECK(check_key(t, v, n.key, children.back().low, children.size() == 1));
       child.low.assign(n.key.begin(), n.key.end());
       children.back().high = child.low;
     }
@@ -235,15 +258,15 @@ Result<void> PageWalk::visit_branch(const Visit& v, uint64_t count, uint64_t upp
   return {};
 }
 
-Result<void> PageWalk::visit_leaf(const Visit& v, uint64_t count, uint64_t upper) {
+Result<void> PageWalk::visit_leaf(const Visit& v) {
   Bytes before;
-  for (uint64_t i = 0; i < count; ++i) {
-    const Node n = PIXELLM_TRY(node(trees_[v.tree], v.page, i, upper, true));
-    PIXELLM_CHECK(check_key(trees_[v.tree], v, n.key, before, i == 0));
+  const auto all = PIXELLM_TRY(nodes(trees_[v.tree], v.page, true));
+  for (const Node& n : all) {
+    PIXELLM_CHECK(check_key(trees_[v.tree], v, n.key, before, before.empty()));
     before = n.key;
     PIXELLM_CHECK(check_value(v.tree, v.page, n));
   }
-  trees_[v.tree].seen.entries += count;
+  trees_[v.tree].seen.entries += all.size();
   return {};
 }
 
@@ -306,7 +329,7 @@ Result<void> PageWalk::visit(const Visit& v) {
   if (count < (leaf || t.is_free_list ? 1 : 2))
     return bad(t, v.page, fmt::format("it has {} entries", count));
   ++(leaf ? trees_[v.tree].seen.leaf_pages : trees_[v.tree].seen.branch_pages);
-  return leaf ? visit_leaf(v, count, upper) : visit_branch(v, count, upper);
+  return leaf ? visit_leaf(v) : visit_branch(v);
 }
 
 Result<void> PageWalk::check_totals() const {

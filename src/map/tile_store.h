@@ -5,8 +5,8 @@
 //   PIXELLM_CHECK(store->commit({.tiles = {{.tile = {2, 3}, .rgb = bytes}}}));     // durable when it returns
 //   auto snapshot = PIXELLM_TRY(store->snapshot());
 //   std::optional<Bytes> rgb = PIXELLM_TRY(snapshot->tile({2, 3}));              // in the mapping, checksum checked
-// One writer and any number of readers, in this and other processes; a snapshot sees one committed state for as long as it
-// lives. The object that writes belongs to one thread at a time; snapshots may be used in other threads, one at a time each.
+// One writer and any number of readers, in this and other processes (but not in a child of one that has it open); a snapshot
+// sees one committed state for as long as it lives. The object that writes belongs to one thread at a time; snapshots may be used in other threads, one at a time each.
 #pragma once
 #include <cstdint>
 #include <functional>
@@ -72,7 +72,7 @@ class StoreSnapshot {
   virtual ~StoreSnapshot() = default;
 
   // View into the mapping, valid until refresh() or the end of the snapshot. nullopt: no such tile. kCorrupt when its
-  // checksum is wrong; the message names the tile.
+  // checksum is wrong; the message names the tile. A version's checksum is computed when this process reads it first.
   virtual Result<std::optional<Bytes>> tile(TileCoord tile) const = 0;
   virtual Result<bool> has_tile(TileCoord tile) const = 0;
   virtual Result<std::unique_ptr<KeyCursor>> keys() const = 0;      // ends before the snapshot does
@@ -107,7 +107,8 @@ class TileStore {
   virtual Result<void> commit(const StoreChanges& changes) = 0;
 
   // Takes the pixels of the rectangle away: tiles wholly inside cease to exist, others get black there; lengths of byte
-  // regions that begin inside go too. What was there stays restorable until compact(). Returns the number of tiles touched.
+  // regions that begin inside go too. What was there stays restorable until compact(). Returns the number of tiles touched:
+  // not those where all is black already.
   virtual Result<uint64_t> erase(const PixelRect& rect) = 0;
 
   // Brings back, inside the rectangle, what the latest erase of each tile took away there, over whatever was painted since;
@@ -120,11 +121,12 @@ class TileStore {
   // Checks every tile's checksum and that the parts of the store agree. Damage is a result.
   virtual Result<StoreFindings> verify() const = 0;
 
-  // Puts the newest intact version that is still kept in place of each bad tile, or drops the tile.
+  // Puts the version that it replaced, if that is whole, in place of each bad tile, or drops the tile. What was erased
+  // stays erased: restore() is for that.
   virtual Result<StoreFindings> repair() = 0;
 
   // Drops replaced and erased versions, packs tiles in key order and gives unused space back to the file system. kBusy while
-  // another process or snapshot uses the world. Returns the bytes saved.
+  // another process or snapshot uses the world, kCorrupt while a tile is damaged. Returns the bytes saved.
   virtual Result<uint64_t> compact() = 0;
 };
 

@@ -109,7 +109,7 @@ void fill_from_metadata(ModelHeader& header, const Metadata& metadata) {
   header.context_length = field("context_length");
   const Metadata::Entry* tokens = metadata.find("tokenizer.ggml.tokens");
   const bool is_list = tokens && tokens->type == MetadataType::kArray && tokens->count <= UINT32_MAX;
-  header.vocab_size = is_list ? static_cast<uint32_t>(tokens->count) : 0;
+  header.vocab_size = is_list ? static_cast<uint32_t>(tokens->count) : arch == "mlp" ? field("vocab_size") : 0;
 }
 
 Digest head_digest(Bytes head) {

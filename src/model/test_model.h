@@ -136,7 +136,6 @@ inline std::vector<uint8_t> wrap_in_pxif(Bytes payload, uint64_t row_bytes) {
   PxifHeader header{.original_size = payload.size(),
                     .width = static_cast<uint32_t>(row_bytes / 3),
                     .height = static_cast<uint32_t>(rows),
-                    .compression = 0,
                     .checksum = sha256(payload)};
   std::array<uint8_t, PxifHeader::kEncodedLength> encoded;
   header.encode(encoded);

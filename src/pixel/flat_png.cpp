@@ -161,6 +161,15 @@ Result<FlatPngWriter> FlatPngWriter::create(const std::string& path, uint64_t ro
   return FlatPngWriter(std::move(impl));
 }
 
+Result<FlatPngWriter> FlatPngWriter::create(AtomicFile file, uint64_t row_bytes, uint64_t rows) {
+  PIXELLM_CHECK(check_measures(row_bytes, rows));
+  auto impl = std::make_unique<Impl>(std::move(file), row_bytes, rows, /*is_stdout=*/false);
+  PIXELLM_CHECK(impl->write_head());
+  return FlatPngWriter(std::move(impl));
+}
+
+bool flat_png_allows(uint64_t row_bytes, uint64_t rows) { return check_measures(row_bytes, rows).has_value(); }
+
 Result<void> FlatPngWriter::write_row(Bytes row) {
   Impl& s = *impl_;
   PIXELLM_CHECK(s.check_row(row));

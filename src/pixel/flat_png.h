@@ -12,6 +12,7 @@
 
 #include "base/bytes.h"
 #include "base/error.h"
+#include "base/file.h"
 #include "base/hash.h"
 
 namespace pixellm {
@@ -28,6 +29,7 @@ class FlatPngWriter {
  public:
   // kInvalidArgument: measures outside the limits above. kIo: the file cannot be created.
   static Result<FlatPngWriter> create(const std::string& path, uint64_t row_bytes, uint64_t rows);
+  static Result<FlatPngWriter> create(AtomicFile file, uint64_t row_bytes, uint64_t rows);
   FlatPngWriter(FlatPngWriter&&) noexcept;
   ~FlatPngWriter();
 
@@ -48,6 +50,9 @@ class FlatPngWriter {
   explicit FlatPngWriter(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;
 };
+
+// Whether a flat PNG can have these measures.
+bool flat_png_allows(uint64_t row_bytes, uint64_t rows);
 
 // Size in bytes of a flat PNG file with these measures.
 uint64_t flat_png_file_bytes(uint64_t row_bytes, uint64_t rows);

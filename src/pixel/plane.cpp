@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "pixel/plane_impl.h"
+#include "pixel/pxif_reader.h"
 
 namespace pixellm {
 namespace {
@@ -36,6 +37,8 @@ std::string_view plane_kind_name(PlaneKind kind) {
       return "png";
     case PlaneKind::kPxif:
       return "pxif";
+    case PlaneKind::kDecodedPxif:
+      return "compressed pxif";
   }
   return "unknown";
 }
@@ -48,7 +51,7 @@ Result<void> PixelPlane::Impl::open(uint64_t decode_limit) {
     return fail(ErrorCode::kCorrupt, "the file is empty; a PNG or a PXIF container is expected");
   const auto signature = Bytes(kPngSignature).first(std::min(file.size(), kPngSignature.size()));
   if (std::equal(signature.begin(), signature.end(), file.begin())) return open_png(decode_limit);
-  if (begins_with(file, std::string_view("PXIF").substr(0, file.size()))) return open_pxif();
+  if (begins_with(file, std::string_view("PXIF").substr(0, file.size()))) return open_pxif(decode_limit);
   return fail(ErrorCode::kUnsupported,
               "a PNG or a PXIF container is expected, found " + describe_content(file));
 }
@@ -72,28 +75,45 @@ Result<void> PixelPlane::Impl::open_png(uint64_t decode_limit) {
     return {};
   }
   decoded = PIXELLM_TRY(decode_png(file, head, decode_limit));
-  kind = PlaneKind::kDecodedPng;
+  take_decoded(PlaneKind::kDecodedPng);
+  return {};
+}
+
+void PixelPlane::Impl::take_decoded(PlaneKind how) {
+  kind = how;
   base = decoded.pixels.get();
   row_bytes = row_stride = decoded.row_bytes;
   rows = decoded.rows;
   file = {};
   mapping = {};
-  return {};
 }
 
-Result<void> PixelPlane::Impl::open_pxif() {
+Result<void> PixelPlane::Impl::open_pxif(uint64_t decode_limit) {
   pxif = PIXELLM_TRY(PxifHeader::decode(file));
-  const uint64_t area = uint64_t{3} * pxif.width * pxif.height;
-  const uint64_t held = file.size() - PxifHeader::kEncodedLength;
-  if (held != area)
-    return fail(ErrorCode::kCorrupt,
-                fmt::format("pxif: {} x {} pixels need {} bytes after the header, the file has {}",
-                            pxif.width, pxif.height, area, held));
+  PIXELLM_CHECK(pxif.check_file_bytes(file.size()));
+  if (pxif.compression != PxifCompression::kNone) return decode_pxif(decode_limit);
   kind = PlaneKind::kPxif;
   base_offset = PxifHeader::kEncodedLength;
   base = file.data() + base_offset;
-  row_bytes = row_stride = uint64_t{3} * pxif.width;
+  row_bytes = row_stride = pxif.row_bytes();
   rows = pxif.height;
+  return {};
+}
+
+// The picture of the content, padded with zeros to its last row's end.
+Result<void> PixelPlane::Impl::decode_pxif(uint64_t limit) {
+  auto reader = PIXELLM_TRY(PxifReader::open_bytes(file, "compressed"));
+  decoded.row_bytes = pxif.row_bytes();
+  decoded.rows = pxif.content_rows();
+  const auto size = checked_mul(decoded.row_bytes, decoded.rows);
+  if (!size || *size > limit)
+    return fail(ErrorCode::kTooLarge, fmt::format("pxif: {} bytes of content at width {} when decoded, {} are allowed",
+                                                  pxif.original_size, pxif.width, limit));
+  PIXELLM_CHECK(decoded.allocate());
+  PIXELLM_CHECK(reader.read(0, {decoded.pixels.get(), pxif.original_size}));
+  PIXELLM_CHECK(reader.check_padding());
+  std::fill(decoded.pixels.get() + pxif.original_size, decoded.pixels.get() + *size, uint8_t{0});
+  take_decoded(PlaneKind::kDecodedPxif);
   return {};
 }
 

@@ -10,6 +10,7 @@
 //   flat PNG   (kFlatPng)     mapped in place; see flat_png.h. A truncated one is kCorrupt
 //   other PNG  (kDecodedPng)  8-bit RGB, decoded through libspng into memory; other colour types are refused
 //   PXIF       (kPxif)        the PixelFS container, mapped in place; see pxif.h
+//   PXIF, compressed (kDecodedPxif)  its content, decoded into memory as a picture of the same width
 // A plane is immutable; reading from several threads is safe. Pointers live as long as the plane (moves keep
 // them).
 #pragma once
@@ -27,10 +28,10 @@
 
 namespace pixellm {
 
-enum class PlaneKind : uint8_t { kFlatPng, kDecodedPng, kPxif };
+enum class PlaneKind : uint8_t { kFlatPng, kDecodedPng, kPxif, kDecodedPxif };
 enum class VerifyLevel : uint8_t { kNone, kCrc, kSha256 };
 
-std::string_view plane_kind_name(PlaneKind kind);  // "flat png", "png", "pxif"
+std::string_view plane_kind_name(PlaneKind kind);  // "flat png", "png", "pxif", "compressed pxif"
 
 // What verification found. `rows` are inclusive ranges of damaged picture rows, ascending; `other` holds a
 // line for each damage outside the rows (a chunk, a checksum of the whole). Both empty: intact.
@@ -42,7 +43,7 @@ struct PlaneDamage {
 
 class PixelPlane {
  public:
-  // Limits: a decoded PNG of at most `decode_limit` bytes. Errors: kNotFound, kIo, kCorrupt, kUnsupported
+  // Limits: decoded pixels of at most `decode_limit` bytes. Errors: kNotFound, kIo, kCorrupt, kUnsupported
   // (not a picture we read: names what was found), kTooLarge.
   static Result<PixelPlane> open(const std::string& path, uint64_t decode_limit = uint64_t{16} << 30);
 
@@ -57,7 +58,7 @@ class PixelPlane {
   PlaneKind kind() const;
   const std::string& path() const;
   uint64_t file_bytes() const;   // size of the file
-  uint64_t base_offset() const;  // of row 0's first pixel in the file; 0 for a decoded PNG
+  uint64_t base_offset() const;  // of row 0's first pixel in the file; 0 for decoded pixels
   uint64_t row_bytes() const;    // R = 3 * width
   uint64_t row_stride() const;   // from a row's first byte to the next row's
   uint64_t rows() const;
@@ -70,13 +71,13 @@ class PixelPlane {
   Result<void> read(uint64_t offset, MutableBytes out) const;
 
   // Checks what the container promises. kCrc: every chunk's frame and CRC-32 (flat PNG); the padding (PXIF,
-  // which has no CRC); nothing more for a decoded PNG, whose CRC-32s and Adler-32 were checked while
+  // which has no CRC); nothing more for decoded pixels, whose checksums and padding were checked while
   // decoding. kSha256: also the Adler-32 and the SHA-256 of the payload (of a decoded PNG: where a pxLM chunk
-  // gives it). The error is for a failure to read; damage is a result. `release_pages` gives mapped pages
+  // gives it; of a PXIF: of its content). The error is for a failure to read; damage is a result. `release_pages` gives mapped pages
   // back behind the check (for files that are only streamed through).
   Result<PlaneDamage> verify(VerifyLevel level, ThreadPool& pool, bool release_pages = false) const;
 
-  // Lets the kernel drop the mapped pages of these rows; no effect on a decoded PNG.
+  // Lets the kernel drop the mapped pages of these rows; no effect on decoded pixels.
   void release_rows(uint64_t first, uint64_t count) const;
 
  private:

@@ -11,9 +11,9 @@ namespace pixellm {
 struct PixelPlane::Impl {
   PlaneKind kind = PlaneKind::kFlatPng;
   std::string path;
-  MappedFile mapping;  // of `file`; empty for bytes in memory and once a PNG was decoded
-  Bytes file;          // the whole file; empty once a PNG was decoded
-  DecodedPng decoded;
+  MappedFile mapping;  // of `file`; empty for bytes in memory and once the pixels were decoded
+  Bytes file;          // the whole file; empty once the pixels were decoded
+  DecodedPixels decoded;
   uint64_t file_bytes = 0, base_offset = 0, row_bytes = 0, row_stride = 0, rows = 0;
   const uint8_t* base = nullptr;
   std::optional<FlatLayout>
@@ -22,7 +22,9 @@ struct PixelPlane::Impl {
 
   Result<void> open(uint64_t decode_limit);  // `file` and `path` are set
   Result<void> open_png(uint64_t decode_limit);
-  Result<void> open_pxif();
+  Result<void> open_pxif(uint64_t decode_limit);
+  Result<void> decode_pxif(uint64_t limit);
+  void take_decoded(PlaneKind how);
 };
 
 }  // namespace pixellm

@@ -176,6 +176,7 @@ Result<PlaneDamage> PixelPlane::verify(VerifyLevel level, ThreadPool& pool, bool
           damage.other.push_back(wrong_digest(found, impl_->layout->digest));
       break;
     case PlaneKind::kPxif:
+    case PlaneKind::kDecodedPxif:
       check_pxif({base(), payload_bytes()}, impl_->pxif, with_hashes, damage);
       if (release_pages) release_rows(0, rows());
       break;

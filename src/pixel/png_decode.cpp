@@ -49,7 +49,14 @@ std::unexpected<Error> spng_error(int code) {
 
 }  // namespace
 
-Result<DecodedPng> decode_png(Bytes file, const PngHead& head, uint64_t limit) {
+Result<void> DecodedPixels::allocate() {
+  const uint64_t size = row_bytes * rows;
+  pixels.reset(static_cast<uint8_t*>(::operator new(size, AlignedDelete::kAlignment, std::nothrow)));
+  if (pixels) return {};
+  return fail(ErrorCode::kTooLarge, fmt::format("no memory for {} bytes of decoded pixels", size));
+}
+
+Result<DecodedPixels> decode_png(Bytes file, const PngHead& head, uint64_t limit) {
   const PngIhdr& ihdr = head.ihdr;
   if (!ihdr.is_rgb8())
     return fail(
@@ -58,7 +65,7 @@ Result<DecodedPng> decode_png(Bytes file, const PngHead& head, uint64_t limit) {
             "png: {}-bit {} (colour type {}); 8-bit RGB is read. Hint: `magick IN.png -alpha off -depth "
             "8 PNG24:OUT.png` converts a picture",
             ihdr.depth, color_type_name(ihdr.color_type), ihdr.color_type));
-  DecodedPng out;
+  DecodedPixels out;
   out.row_bytes = uint64_t{3} * ihdr.width;
   out.rows = ihdr.height;
   const uint64_t size = out.row_bytes * out.rows;  // below 3 * 2^62
@@ -71,9 +78,7 @@ Result<DecodedPng> decode_png(Bytes file, const PngHead& head, uint64_t limit) {
     return fail(ErrorCode::kCorrupt,
                 fmt::format("png: {} bytes of compressed pixels cannot hold {} x {} pixels", compressed,
                             ihdr.width, ihdr.height));
-  out.pixels.reset(static_cast<uint8_t*>(::operator new(size, AlignedDelete::kAlignment, std::nothrow)));
-  if (!out.pixels)
-    return fail(ErrorCode::kTooLarge, fmt::format("png: no memory for {} bytes of decoded pixels", size));
+  PIXELLM_CHECK(out.allocate());
 
   const std::unique_ptr<spng_ctx, decltype(&spng_ctx_free)> ctx(spng_ctx_new(0), &spng_ctx_free);
   if (!ctx) return spng_error(SPNG_EMEM);

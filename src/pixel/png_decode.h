@@ -15,14 +15,17 @@ struct AlignedDelete {
   void operator()(uint8_t* p) const { ::operator delete(p, kAlignment); }
 };
 
-struct DecodedPng {
+struct DecodedPixels {
   std::unique_ptr<uint8_t, AlignedDelete> pixels;  // rows without gaps
   uint64_t row_bytes = 0, rows = 0;
+
+  // Takes memory for the rows, whose product fits. kTooLarge.
+  Result<void> allocate();
 };
 
 // The samples of an 8-bit RGB picture as the file has them: no gamma, no transparency. Every chunk's CRC-32
 // and the Adler-32 are checked. kCorrupt, kUnsupported (another colour type or depth), kTooLarge (more than
 // `limit` bytes).
-Result<DecodedPng> decode_png(Bytes file, const PngHead& head, uint64_t limit);
+Result<DecodedPixels> decode_png(Bytes file, const PngHead& head, uint64_t limit);
 
 }  // namespace pixellm

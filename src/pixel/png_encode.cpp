@@ -3,8 +3,6 @@
 #include <fmt/format.h>
 #include <spng.h>
 
-#include "base/file.h"
-
 namespace pixellm {
 
 struct RgbPngWriter::Impl {
@@ -57,12 +55,16 @@ RgbPngWriter::~RgbPngWriter() = default;
 
 Result<RgbPngWriter> RgbPngWriter::create(const std::string& path, uint32_t width, uint32_t height,
                                           int level) {
+  return create(PIXELLM_TRY(AtomicFile::create(path)), width, height, level);
+}
+
+Result<RgbPngWriter> RgbPngWriter::create(AtomicFile file, uint32_t width, uint32_t height, int level) {
   if (width == 0 || height == 0 || width > kPngMaxSide || height > kPngMaxSide)
     return fail(ErrorCode::kInvalidArgument,
                 fmt::format("png: {} x {} pixels; a side has 1 to {}", width, height, kPngMaxSide));
   if (level < 0 || level > 9)
     return fail(ErrorCode::kInvalidArgument, fmt::format("png: compression level {}; 0 to 9 exist", level));
-  auto impl = std::make_unique<Impl>(PIXELLM_TRY(AtomicFile::create(path)));
+  auto impl = std::make_unique<Impl>(std::move(file));
   impl->width = width;
   impl->height = height;
   PIXELLM_CHECK(impl->start(level));

@@ -3,8 +3,8 @@
 // losslessly.
 //
 //   auto png = PIXELLM_TRY(RgbPngWriter::create("out.png", width, height));
-//   for (...) PIXELLM_CHECK(png.write_row(row));      // exactly `height` times, each 3 * width bytes: R G B
-//   R G B ... PIXELLM_CHECK(png.finish());                      // the file appears now
+//   for (...) PIXELLM_CHECK(png.write_row(row));      // exactly `height` times, each 3 * width bytes
+//   PIXELLM_CHECK(png.finish());                      // the file appears now
 #pragma once
 #include <cstdint>
 #include <memory>
@@ -12,6 +12,7 @@
 
 #include "base/bytes.h"
 #include "base/error.h"
+#include "base/file.h"
 
 namespace pixellm {
 
@@ -24,6 +25,7 @@ class RgbPngWriter {
   // `level`: 0 stored to 9 smallest. kInvalidArgument: a side of 0 or above kPngMaxSide, another level. kIo:
   // the file cannot be created.
   static Result<RgbPngWriter> create(const std::string& path, uint32_t width, uint32_t height, int level = 6);
+  static Result<RgbPngWriter> create(AtomicFile file, uint32_t width, uint32_t height, int level = 6);
   RgbPngWriter(RgbPngWriter&&) noexcept;
   ~RgbPngWriter();
 

@@ -117,8 +117,8 @@ TEST(Pxif, RefusesWhatItDoesNotRead) {
   };
   EXPECT_EQ(decode(4, {2}).code, ErrorCode::kUnsupported);
   EXPECT_EQ(decode(5, {1}).code, ErrorCode::kUnsupported);
-  EXPECT_EQ(decode(22, {1}).code, ErrorCode::kUnsupported);
-  EXPECT_NE(decode(22, {2}).message.find("compression 2"), std::string::npos);
+  EXPECT_EQ(decode(22, {4}).code, ErrorCode::kUnsupported);
+  EXPECT_NE(decode(22, {255}).message.find("compression 255"), std::string::npos);
   EXPECT_EQ(decode(63, {1}).code, ErrorCode::kUnsupported);
   EXPECT_EQ(decode(14, Buffer(8, 0xff)).code, ErrorCode::kTooLarge) << "width x height x 3 overflows";
   EXPECT_EQ(decode(6, Buffer(8, 0xff)).code, ErrorCode::kCorrupt);

@@ -1,4 +1,5 @@
-// Text to token ids and back, identical to llama.cpp's tokenizer for the same vocabulary.
+// Text to token ids and back, identical to llama.cpp's tokenizer for the same vocabulary. Kinds of vocabularies:
+// docs/tokenizer.md.
 //
 //   auto tokenizer = PIXELLM_TRY(Tokenizer::create(std::move(spec)));
 //   std::vector<TokenId> ids = tokenizer.encode(text, /*special=*/false);
@@ -29,12 +30,16 @@ enum class TokenKind : uint8_t {
   kByte
 };  // GGUF's token_type
 
+// The model whose ids are Unicode code points modulo the vocabulary's size: Pixel-LLM's own, for the v0 network.
+inline constexpr std::string_view kCodePointModel = "code-point";
+
 // What a vocabulary consists of, as `tokenizer.ggml.*` has it. Strings are owned by whoever built the spec
 // and are copied by create().
 struct TokenizerSpec {
-  std::string model;  // "gpt2": byte-level BPE; "llama": SentencePiece style with scores
+  std::string model;  // "gpt2": byte-level BPE; "llama": SentencePiece style with scores; kCodePointModel
   std::string pre;    // "gpt-2", "smollm", "llama-bpe", "qwen2", ... for model gpt2; "" is "default"
-  std::vector<std::string_view> tokens;
+  std::vector<std::string_view> tokens;  // models gpt2 and llama
+  uint64_t vocab_size = 0;               // model code-point; for the others the list says it
   std::vector<float> scores;             // model llama
   std::vector<uint8_t> kinds;            // TokenKind per token; empty: all normal
   std::vector<std::string_view> merges;  // model gpt2: "left right", best first
@@ -50,6 +55,8 @@ struct TextPart {
   std::string_view text;
   bool special = false;
 };
+
+class TokenizerModel;  // a kind of vocabulary
 
 class Tokenizer {
  public:
@@ -85,9 +92,8 @@ class Tokenizer {
       std::string_view token_text) const;  // exact vocabulary entry, special ones included
 
  private:
-  struct Impl;
-  explicit Tokenizer(std::unique_ptr<Impl> impl);
-  std::unique_ptr<Impl> impl_;
+  explicit Tokenizer(std::unique_ptr<const TokenizerModel> model);
+  std::unique_ptr<const TokenizerModel> model_;
 };
 
 // Joins token bytes and holds back the beginning of a UTF-8 character until it is whole; bytes that can never

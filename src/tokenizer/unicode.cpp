@@ -100,6 +100,28 @@ std::vector<Char> decode_characters(std::string_view text) {
   return chars;
 }
 
+uint32_t take_code_point(std::string_view& text) {
+  const auto byte = [&](size_t i) { return static_cast<uint8_t>(text[i]); };
+  const uint8_t lead = byte(0);
+  const auto take = [&](size_t size, uint32_t code_point) {
+    text.remove_prefix(size);
+    return code_point;
+  };
+  if (lead < 0x80) return take(1, lead);
+  if (lead < 0xC2 || lead > 0xF4) return take(1, kReplacementCharacter);
+  const size_t size = announced_utf8_size(lead);
+  // The second byte alone tells overlong forms, surrogates and what is above U+10FFFF.
+  const uint8_t low = lead == 0xE0 ? 0xA0 : lead == 0xF0 ? 0x90 : 0x80;
+  const uint8_t high = lead == 0xED ? 0x9F : lead == 0xF4 ? 0x8F : 0xBF;
+  uint32_t code_point = lead & (0x7F >> size);
+  for (size_t i = 1; i < size; ++i) {
+    if (i >= text.size() || byte(i) < (i == 1 ? low : 0x80) || byte(i) > (i == 1 ? high : 0xBF))
+      return take(i, kReplacementCharacter);
+    code_point = code_point << 6 | (byte(i) & 0x3F);
+  }
+  return take(size, code_point);
+}
+
 size_t utf8_size(uint32_t code_point) {
   return code_point < 0x80 ? 1 : code_point < 0x800 ? 2 : code_point < 0x10000 ? 3 : 4;
 }

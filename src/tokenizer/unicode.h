@@ -33,6 +33,10 @@ class Char {
 // byte that begins no character of at most U+10FFFF is U+FFFD by itself.
 std::vector<Char> decode_characters(std::string_view text);
 
+// Removes the first character from `text` and gives its code point. Strict: what is not well-formed UTF-8 gives U+FFFD for
+// each maximal subpart (Unicode 15, section 3.9; Python's errors="replace"). Requires that there is one.
+uint32_t take_code_point(std::string_view& text);
+
 // Bytes of `code_point` in UTF-8; surrogates as three bytes. Requires at most U+10FFFF.
 size_t utf8_size(uint32_t code_point);
 void append_utf8(uint32_t code_point, std::string& out);

@@ -1,0 +1,108 @@
+#include "base/hash_pipe.h"
+
+#include <array>
+#include <condition_variable>
+#include <mutex>
+#include <system_error>
+#include <thread>
+
+#include "base/error.h"
+
+namespace pixellm {
+namespace {
+
+constexpr uint64_t kChunks = 16;  // how far the hash may lag behind
+
+}  // namespace
+
+struct HashPipe::Impl {
+  std::unique_ptr<uint8_t[]> memory = std::make_unique_for_overwrite<uint8_t[]>(kChunks * kChunkBytes);
+  std::array<size_t, kChunks> sizes{};
+  Sha256 sha;
+  std::thread thread;
+  std::mutex mutex;
+  std::condition_variable changed;
+  uint64_t pushed = 0, hashed = 0;  // chunks; guarded by `mutex` while the thread runs
+  bool stop = false, no_thread = false;
+
+  uint8_t* chunk(uint64_t index) { return &memory[index % kChunks * kChunkBytes]; }
+
+  void hash_one() { sha.update({chunk(hashed), sizes[hashed % kChunks]}); }
+
+  void work() {
+    std::unique_lock lock(mutex);
+    for (;;) {
+      changed.wait(lock, [&] { return stop || hashed < pushed; });
+      if (stop) return;
+      lock.unlock();
+      hash_one();
+      lock.lock();
+      hashed++;
+      changed.notify_all();
+    }
+  }
+
+  // A stream of one chunk needs no thread.
+  void start() {
+    if (thread.joinable() || no_thread || pushed < 2) return;
+    try {
+      thread = std::thread([this] { work(); });
+    } catch (const std::system_error&) {
+      no_thread = true;
+    }
+  }
+
+  void hash_here() {
+    for (; hashed < pushed; hashed++) hash_one();
+  }
+};
+
+HashPipe::HashPipe() : impl_(std::make_unique<Impl>()) {}
+HashPipe::HashPipe(HashPipe&&) noexcept = default;
+
+HashPipe::~HashPipe() {
+  if (!impl_ || !impl_->thread.joinable()) return;
+  {
+    const std::lock_guard lock(impl_->mutex);
+    impl_->stop = true;
+  }
+  impl_->changed.notify_all();
+  impl_->thread.join();
+}
+
+MutableBytes HashPipe::next() {
+  Impl& s = *impl_;
+  if (s.thread.joinable()) {
+    std::unique_lock lock(s.mutex);
+    s.changed.wait(lock, [&] { return s.pushed - s.hashed < kChunks; });
+  }
+  return {s.chunk(s.pushed), kChunkBytes};
+}
+
+void HashPipe::push(size_t n) {
+  Impl& s = *impl_;
+  PIXELLM_ASSERT(n <= kChunkBytes);
+  {
+    const std::lock_guard lock(s.mutex);
+    s.sizes[s.pushed % kChunks] = n;
+    s.pushed++;
+  }
+  s.start();
+  if (s.no_thread)
+    s.hash_here();
+  else
+    s.changed.notify_all();
+}
+
+Digest HashPipe::finish() {
+  Impl& s = *impl_;
+  if (s.thread.joinable()) {
+    std::unique_lock lock(s.mutex);
+    s.changed.wait(lock, [&] { return s.hashed == s.pushed; });
+  } else {
+    s.hash_here();
+  }
+  return s.sha.finish();
+}
+
+}  // namespace pixellm
