@@ -27,7 +27,7 @@ int dispatch(int argc, char** argv) {
                                     .footer = "pixellm --version prints the version.\n"},
                                    argc, argv);
   } catch (const std::bad_alloc&) {  // a file may ask for more than this machine has
-    std::fprintf(stderr, "pixellm: %s: not enough memory\n", argv[1]);
+    std::fputs("pixellm: not enough memory\n", stderr);
     return 1;
   }
 }
