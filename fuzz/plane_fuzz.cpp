@@ -21,7 +21,8 @@ void open_and_read(Bytes file) {
     return;
   }
   const uint64_t size = plane->payload_bytes();
-  PIXELLM_ASSERT(size <= (plane->kind() == PlaneKind::kDecodedPng ? kDecodeLimit : file.size()));
+  const bool in_place = plane->kind() == PlaneKind::kFlatPng || plane->kind() == PlaneKind::kPxif;
+  PIXELLM_ASSERT(size <= (in_place ? file.size() : kDecodeLimit));
   Sha256 rows;
   for (uint64_t i = 0; i < plane->rows(); i++) rows.update(plane->row(i));
   std::vector<uint8_t> payload(size);

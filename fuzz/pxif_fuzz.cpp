@@ -1,6 +1,7 @@
-// Any bytes as a container: opened, read in ranges, verified, opened as a plane. Every input runs twice: as it is, and with the
-// checksums of its blocks and of its content made right where that can be done, since random changes would hardly pass
-// them. Besides, the bytes are a block of each compression, and content that must survive one.
+// Any bytes as a container: opened, read in ranges, verified, opened as a plane. Every input runs twice: as
+// it is, and with the checksums of its blocks and of its content made right where that can be done, since
+// random changes would hardly pass them. Besides, the bytes are a block of each compression, and content that
+// must survive one.
 #include <algorithm>
 #include <array>
 #include <memory>
@@ -46,12 +47,14 @@ std::optional<Buffer> open_and_read(Bytes file) {
   check_error(whole);
   bool all_pieces = true;
   for (uint64_t at = 0; at < size; at += 77)
-    all_pieces &= in->read(at, MutableBytes(pieces).subspan(at, std::min<uint64_t>(77, size - at))).has_value();
+    all_pieces &=
+        in->read(at, MutableBytes(pieces).subspan(at, std::min<uint64_t>(77, size - at))).has_value();
   PIXELLM_ASSERT(whole.has_value() == all_pieces);
-  const auto verified = in->copy({.offset = 0, .length = ~uint64_t{0}, .verify = true, .progress = {}}, [&](Bytes piece) -> Result<void> {
-    copied.insert(copied.end(), piece.begin(), piece.end());
-    return {};
-  });
+  const auto verified = in->copy({.offset = 0, .length = ~uint64_t{0}, .verify = true, .progress = {}},
+                                 [&](Bytes piece) -> Result<void> {
+                                   copied.insert(copied.end(), piece.begin(), piece.end());
+                                   return {};
+                                 });
   check_error(verified);
   if (!whole) {
     PIXELLM_ASSERT(!verified && !plane);
@@ -90,7 +93,8 @@ void repair(Buffer& file) {
 
 void use_as_block(Bytes data) {
   for (const PxifCompression compression : kCompressions) {
-    static const std::array codecs = {PxifBlockCodec::create(kCompressions[0]), PxifBlockCodec::create(kCompressions[1]),
+    static const std::array codecs = {PxifBlockCodec::create(kCompressions[0]),
+                                      PxifBlockCodec::create(kCompressions[1]),
                                       PxifBlockCodec::create(kCompressions[2])};
     PxifBlockCodec& codec = *codecs[static_cast<size_t>(compression) - 1];
     if (data.size() > 2) {
@@ -100,7 +104,8 @@ void use_as_block(Bytes data) {
     if (data.empty()) continue;
     const auto block = codec.compress(data);
     PIXELLM_ASSERT(block && block->size() <= pxif_max_stored(data.size()));
-    const auto stored = std::make_unique<uint8_t[]>(block->size());  // of the exact size, for AddressSanitizer
+    const auto stored =
+        std::make_unique<uint8_t[]>(block->size());  // of the exact size, for AddressSanitizer
     std::ranges::copy(*block, stored.get());
     Buffer back(data.size());
     PIXELLM_ASSERT(codec.decompress({stored.get(), block->size()}, back) && std::ranges::equal(back, data));

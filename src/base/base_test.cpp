@@ -1,3 +1,4 @@
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -9,7 +10,9 @@
 #include "base/bytes.h"
 #include "base/file.h"
 #include "base/hash.h"
+#include "base/hash_pipe.h"
 #include "base/threads.h"
+#include "base/utf8.h"
 
 namespace pixellm {
 namespace {
@@ -53,13 +56,45 @@ TEST(Hash, KnownValues) {
   EXPECT_EQ(adler32(1, text("Wikipedia")), 0x11E60398u);
 }
 
+TEST(Hash, PipeHashesWhatWasPushed) {
+  std::vector<uint8_t> data(HashPipe::kChunkBytes * 200 + 77);
+  std::iota(data.begin(), data.end(), 5);
+  // Far more than the pipe holds, with a short end; nothing; one chunk, which needs no thread.
+  for (const size_t size :
+       {data.size(), size_t{0}, size_t{1}, HashPipe::kChunkBytes, HashPipe::kChunkBytes * 2}) {
+    HashPipe pipe;
+    for (Bytes rest = Bytes(data).first(size); !rest.empty();) {
+      const MutableBytes chunk = pipe.next();
+      const size_t n = std::min(chunk.size(), rest.size());
+      std::copy_n(rest.begin(), n, chunk.begin());
+      pipe.push(n);
+      EXPECT_TRUE(std::equal(chunk.begin(), chunk.begin() + static_cast<ptrdiff_t>(n), rest.begin()));
+      rest = rest.subspan(n);
+    }
+    EXPECT_EQ(pipe.finish(), sha256(Bytes(data).first(size)));
+  }
+  HashPipe abandoned;
+  for (int i = 0; i < 10; i++) abandoned.push(abandoned.next().size());
+}
+
+TEST(Utf8, OnlyWholeCharacters) {
+  EXPECT_EQ(utf8_character_bytes("a"), 1u);
+  EXPECT_EQ(utf8_character_bytes("\xc3\xa4x"), 2u);
+  EXPECT_EQ(utf8_character_bytes("\xe7\xb5\xb5"), 3u);
+  EXPECT_EQ(utf8_character_bytes("\xf4\x8f\xbf\xbf"), 4u);
+  for (const char* wrong : {"\x80", "\xc0\xaf", "\xc3", "\xe0\x80\x80", "\xed\xa0\x80", "\xe7\xb5",
+                            "\xf4\x90\x80\x80", "\xf0\x80\x80\x80", "\xff", "\xc3\x28"})
+    EXPECT_EQ(utf8_character_bytes(wrong), 0u);
+}
+
 TEST(Hash, AdlerCombinesAtEverySplit) {
   std::vector<uint8_t> data(70000);
   std::iota(data.begin(), data.end(), 3);
   const uint32_t whole = adler32(1, data);
   for (size_t n : {size_t{0}, size_t{1}, size_t{255}, size_t{65521}, size_t{65522}, data.size()}) {
     const Bytes all = data;
-    EXPECT_EQ(adler32_combine(adler32(1, all.first(n)), adler32(1, all.subspan(n)), data.size() - n), whole) << n;
+    EXPECT_EQ(adler32_combine(adler32(1, all.first(n)), adler32(1, all.subspan(n)), data.size() - n), whole)
+        << n;
   }
 }
 
@@ -80,6 +115,40 @@ TEST_F(TemporaryFolder, AtomicFileLeavesTheOldFileUntilCommit) {
   }
   EXPECT_EQ(read_file(path("a"), 100)->front(), 'N');
   EXPECT_EQ(count(), 1u);
+}
+
+TEST_F(TemporaryFolder, FilesOfAnOpenFolder) {
+  fs::create_directory(path("d"));
+  const int folder = ::open(path("d").c_str(), O_RDONLY | O_DIRECTORY);
+  ASSERT_GE(folder, 0);
+  {
+    auto f = AtomicFile::create_at(folder, "a", "shown");
+    ASSERT_TRUE(f && f->write(text("new")));
+    EXPECT_EQ(f->path(), "shown");
+    fs::rename(path("d"), path("e"));  // the descriptor counts, not the path
+    ASSERT_TRUE(f->extend(10000));
+    ASSERT_TRUE(f->write(text("end")));
+    EXPECT_EQ(f->size(), 10003u);
+    f->start_writeback();
+    ASSERT_TRUE(f->commit());
+  }
+  const auto whole = *read_file(path("e/a"), 20000);
+  ASSERT_EQ(whole.size(), 10003u);
+  EXPECT_EQ(whole[2], 'w');
+  EXPECT_EQ(whole[3], 0);
+  EXPECT_EQ(whole[9999], 0);
+  EXPECT_EQ(whole[10000], 'e');
+  EXPECT_EQ(File::open_at(folder, "a", "shown")->size(), 10003u);
+  fs::create_symlink("a", path("e/link"));
+  EXPECT_EQ(File::open_at(folder, "link", "shown").error().message,
+            "shown: is a symbolic link, not a regular file");
+  EXPECT_EQ(AtomicFile::create_at(folder, "link", "shown").error().code, ErrorCode::kInvalidArgument);
+  EXPECT_EQ(File::open_at(folder, "none", "shown").error().code, ErrorCode::kNotFound);
+  // By its path, a link is written through.
+  ASSERT_TRUE(write_file(path("e/link"), text("through")));
+  EXPECT_EQ(read_file(path("e/a"), 100)->size(), 7u);
+  EXPECT_TRUE(fs::is_symlink(path("e/link")));
+  ::close(folder);
 }
 
 TEST_F(TemporaryFolder, ErrorsNameTheFile) {

@@ -104,6 +104,7 @@ class AtomicFile {
   void start_writeback();  // asks the system to begin storing what was appended, so that commit() waits less
   Result<void> commit();
   bool is_stdout() const { return is_stdout_; }
+  const std::string& path() const { return path_; }
   uint64_t size() const { return size_; }
 
  private:

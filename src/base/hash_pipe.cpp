@@ -11,7 +11,9 @@
 namespace pixellm {
 namespace {
 
-constexpr uint64_t kChunks = 16;  // how far the hash may lag behind
+constexpr uint64_t kChunks = 64;  // how far the hash may lag behind
+// Who has to wait for the hash sleeps until several chunks are free: fewer wake-ups than one a chunk.
+constexpr uint64_t kLagAfterWait = kChunks / 2;
 
 }  // namespace
 
@@ -22,7 +24,9 @@ struct HashPipe::Impl {
   std::thread thread;
   std::mutex mutex;
   std::condition_variable changed;
-  uint64_t pushed = 0, hashed = 0;  // chunks; guarded by `mutex` while the thread runs
+  uint64_t pushed = 0,
+           hashed = 0;      // chunks; these and what follows are guarded by `mutex` while the thread runs
+  uint64_t wanted_lag = 0;  // at which the owner, if it waits, is to be woken
   bool stop = false, no_thread = false;
 
   uint8_t* chunk(uint64_t index) { return &memory[index % kChunks * kChunkBytes]; }
@@ -38,7 +42,7 @@ struct HashPipe::Impl {
       hash_one();
       lock.lock();
       hashed++;
-      changed.notify_all();
+      if (pushed - hashed == wanted_lag) changed.notify_all();
     }
   }
 
@@ -74,7 +78,10 @@ MutableBytes HashPipe::next() {
   Impl& s = *impl_;
   if (s.thread.joinable()) {
     std::unique_lock lock(s.mutex);
-    s.changed.wait(lock, [&] { return s.pushed - s.hashed < kChunks; });
+    if (s.pushed - s.hashed == kChunks) {
+      s.wanted_lag = kLagAfterWait;
+      s.changed.wait(lock, [&] { return s.pushed - s.hashed <= kLagAfterWait; });
+    }
   }
   return {s.chunk(s.pushed), kChunkBytes};
 }
@@ -98,6 +105,7 @@ Digest HashPipe::finish() {
   Impl& s = *impl_;
   if (s.thread.joinable()) {
     std::unique_lock lock(s.mutex);
+    s.wanted_lag = 0;
     s.changed.wait(lock, [&] { return s.hashed == s.pushed; });
   } else {
     s.hash_here();

@@ -1,7 +1,10 @@
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "cli/fs_common.h"
 #include "cli/info_report.h"
+#include "pixel/flat_png.h"
 #include "pixel/pxif_png.h"
 
 namespace pixellm::cli {
@@ -78,10 +81,12 @@ int fs_export_png(int argc, char** argv) {
   const bool beside = app.count("--output") == 0;
   auto file = beside ? store.create_beside(flags.name, ".png") : AtomicFile::create(out);
   if (!file) return report(file.error());
+  if (beside) out = file->path();
   const auto made =
       export_png(*in, std::move(*file), {.verify = verify, .progress = progress_for("export", in->size())});
   if (!made) return report(made.error());
-  if (beside) out = bare_name(*store.path_of(flags.name)) + ".png";
+  if (std::max(made->width, made->height) > kFlatMaxRows)
+    warn(fmt::format("many programs open no PNG with more than {} pixels a side", kFlatMaxRows));
   if (flags.json)
     std::cout << dump_json({{"name", bare_name(flags.name)},
                             {"file", out},

@@ -66,7 +66,9 @@ int fs_read(int argc, char** argv) {
   StoreFlags flags;
   app.add_option("NAME", read.name, "name in the store")->required();
   app.add_option("-o,--output", read.out, "write the content to this file; - is standard output");
-  app.add_option("--offset", read.offset, "first byte of the content")->capture_default_str();
+  app.add_option("--offset", read.offset, "first byte of the content")
+      ->transform(whole_number())
+      ->capture_default_str();
   app.add_option("--length", read.length, "how many bytes; cut at the end of the content")
       ->default_str("all");
   app.add_flag("--verify", read.verify,
