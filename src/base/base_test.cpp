@@ -78,13 +78,13 @@ TEST(Hash, PipeHashesWhatWasPushed) {
 }
 
 TEST(Utf8, OnlyWholeCharacters) {
-  EXPECT_EQ(utf8_character_bytes("a"), 1u);
-  EXPECT_EQ(utf8_character_bytes("\xc3\xa4x"), 2u);
-  EXPECT_EQ(utf8_character_bytes("\xe7\xb5\xb5"), 3u);
-  EXPECT_EQ(utf8_character_bytes("\xf4\x8f\xbf\xbf"), 4u);
+  EXPECT_EQ(utf8_character_length("a"), 1u);
+  EXPECT_EQ(utf8_character_length("\xc3\xa4x"), 2u);
+  EXPECT_EQ(utf8_character_length("\xe7\xb5\xb5"), 3u);
+  EXPECT_EQ(utf8_character_length("\xf4\x8f\xbf\xbf"), 4u);
   for (const char* wrong : {"\x80", "\xc0\xaf", "\xc3", "\xe0\x80\x80", "\xed\xa0\x80", "\xe7\xb5",
                             "\xf4\x90\x80\x80", "\xf0\x80\x80\x80", "\xff", "\xc3\x28"})
-    EXPECT_EQ(utf8_character_bytes(wrong), 0u);
+    EXPECT_EQ(utf8_character_length(wrong), 0u);
 }
 
 TEST(Hash, AdlerCombinesAtEverySplit) {

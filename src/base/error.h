@@ -55,7 +55,8 @@ inline std::unexpected<Error> fail_in(std::string_view context, Error error) {
 
 #define PIXELLM_ASSERT(x) ((x) ? void(0) : ::pixellm::assertion_failed(#x, __FILE__, __LINE__))
 
-// Value of a Result<T>, or return its Error from the enclosing function.
+// Value of a Result<T>, or return its Error from the enclosing function. Not inside a braced list or among the
+// arguments of a call beside others: GCC does not destroy what was made before it when it returns from there.
 #define PIXELLM_TRY(...)                                                        \
   __extension__({                                                               \
     auto pixellm_result_ = (__VA_ARGS__);                                       \

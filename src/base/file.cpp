@@ -394,6 +394,13 @@ Result<void> AtomicFile::commit() {
   return {};
 }
 
+Result<void> check_other_file(const std::string& in, const std::string& out) {
+  std::error_code ec;
+  if (in == "-" || out == "-" || !std::filesystem::equivalent(in, out, ec) || ec) return {};
+  return fail(ErrorCode::kInvalidArgument,
+              fmt::format("{}: is the input; choose another name for the output", out));
+}
+
 Result<void> write_file(const std::string& path, Bytes data) {
   auto out = PIXELLM_TRY(AtomicFile::create(path));
   PIXELLM_CHECK(out.write(data));

@@ -117,6 +117,9 @@ class AtomicFile {
   uint64_t size_ = 0, writeback_ = 0;    // writeback_: bytes whose storing was begun
 };
 
+// kInvalidArgument when the two paths name one file: writing `out` would destroy what it is made from.
+Result<void> check_other_file(const std::string& in, const std::string& out);
+
 // create + write + commit.
 Result<void> write_file(const std::string& path, Bytes data);
 

@@ -15,6 +15,7 @@ namespace {
 
 Result<void> write_logits(const std::string& path, const ModelFlags& flags, const std::vector<TokenId>& ids,
                           const std::string& out_path, uint32_t batch) {
+  PIXELLM_CHECK(check_other_file(path, out_path));
   const Runtime runtime = PIXELLM_TRY(Runtime::open(path, flags, false));
   const auto session =
       PIXELLM_TRY(runtime.new_session({.context = static_cast<uint32_t>(ids.size()), .batch = batch}));

@@ -42,8 +42,8 @@ int cmd_map_locate(int argc, char** argv) {
   bool as_json = false;
   app.add_option("MODEL", path, "a mounted model")->required();
   app.add_option("TENSOR", tensor, "name of the tensor")->required();
-  auto* row_option = app.add_option("--row", row, "row of an element, counted from 0");
-  auto* column_option = app.add_option("--column", column, "its column")->needs(row_option);
+  auto* row_option = app.add_option("--row", row, "row of an element, counted from 0")->transform(whole_number());
+  auto* column_option = app.add_option("--column", column, "its column")->transform(whole_number())->needs(row_option);
   row_option->needs(column_option);
   app.add_flag("--json", as_json, "{x, y, w, h}, or {x, y} of an element");
   flags.add_to(app);

@@ -87,6 +87,19 @@ VerifyLevel ModelFlags::level() const {
   return verify == "sha256" ? VerifyLevel::kSha256 : VerifyLevel::kCrc;
 }
 
+CLI::Validator whole_number() {
+  const auto check = [](std::string& text) {
+    uint64_t n = 0;
+    const char* end = text.data() + text.size();
+    const auto [stop, error] = std::from_chars(text.data(), end, n);
+    if (error != std::errc() || stop != end)
+      return fmt::format("{} is not a whole number from 0 to 2^64 - 1", text);
+    text = fmt::format("{}", n);
+    return std::string();
+  };
+  return CLI::Validator(check, "");
+}
+
 Progress progress_bar(std::string label) {
   struct State {
     std::string label;

@@ -55,6 +55,10 @@ struct ModelFlags {
   VerifyLevel level() const;
 };
 
+// For options that count bytes: decimal digits up to 2^64 - 1. The parser alone takes "-1" for the largest
+// number and "010" for 8. Use it with transform().
+CLI::Validator whole_number();
+
 // A progress bar on a terminal, a plain line every ten per cent elsewhere; silent for short work.
 Progress progress_bar(std::string label);
 

@@ -22,19 +22,6 @@ PixelStore StoreFlags::store() const {
   return PixelStore(root, std::chrono::milliseconds(std::lround(wait_seconds * 1000)));
 }
 
-CLI::Validator whole_number() {
-  const auto check = [](std::string& text) {
-    uint64_t n = 0;
-    const char* end = text.data() + text.size();
-    const auto [stop, error] = std::from_chars(text.data(), end, n);
-    if (error != std::errc() || stop != end)
-      return fmt::format("{} is not a whole number from 0 to 2^64 - 1", text);
-    text = fmt::format("{}", n);
-    return std::string();
-  };
-  return CLI::Validator(check, "");
-}
-
 std::string thousands(uint64_t n) {
   std::string digits = fmt::format("{}", n);
   for (size_t at = digits.size(); at > 3;) digits.insert(at -= 3, ",");

@@ -26,11 +26,6 @@ struct StoreFlags {
   void add_wait_to(CLI::App& app);
   PixelStore store() const;
 };
-
-// For options that count bytes: decimal digits up to 2^64 - 1. The parser alone takes "-1" for the largest
-// number and "010" for 8. Use it with transform().
-CLI::Validator whole_number();
-
 // "1,234,567".
 std::string thousands(uint64_t n);
 

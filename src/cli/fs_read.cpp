@@ -70,6 +70,7 @@ int fs_read(int argc, char** argv) {
       ->transform(whole_number())
       ->capture_default_str();
   app.add_option("--length", read.length, "how many bytes; cut at the end of the content")
+      ->transform(whole_number())
       ->default_str("all");
   app.add_flag("--verify", read.verify,
                "check the SHA-256 of the whole content; when it differs, no file appears");

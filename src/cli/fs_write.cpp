@@ -79,8 +79,8 @@ int fs_write(int argc, char** argv) {
       "Examples:\n  pixellm fs write notes.txt\n  tar c src | pixellm fs write - backup/src --compression "
       "zstd");
   if (auto status = parse(app, argc, argv)) return *status;
-  if (file == "-" && name.empty()) return report_usage("fs write: standard input has no name; give NAME");
-  if (name.empty()) name = std::filesystem::path(file).stem().string();
+  if (file == "-" && app.count("NAME") == 0) return report_usage("fs write: standard input has no name; give NAME");
+  if (app.count("NAME") == 0) name = std::filesystem::path(file).stem().string();
   options.compression = *pxif_compression_named(compression);
 
   const PixelStore store = flags.store();

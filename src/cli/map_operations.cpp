@@ -97,7 +97,8 @@ Result<void> check_data_size(uint64_t size) {
 
 Result<Json> do_get(World& world, const Json& operation) {
   const auto [x, y] = PIXELLM_TRY(point(operation));
-  return Json{{"ok", true}, {"rgb", PIXELLM_TRY(world.get(x, y))}};
+  const Rgb rgb = PIXELLM_TRY(world.get(x, y));
+  return Json{{"ok", true}, {"rgb", rgb}};
 }
 
 Result<Json> do_set(World& world, const Json& operation) {
@@ -153,7 +154,8 @@ Result<Json> do_tiles(World& world, const Json& operation) {
 
 Result<Json> do_count(World& world, const Json& operation) {
   const PixelRect r = PIXELLM_TRY(rect(operation));
-  return Json{{"ok", true}, {"count", PIXELLM_TRY(world.count(r))}};
+  const uint64_t count = PIXELLM_TRY(world.count(r));
+  return Json{{"ok", true}, {"count", count}};
 }
 
 Result<Json> do_regions(World& world, const Json& operation) {
@@ -182,7 +184,8 @@ Result<Json> do_bounds(World& world, const Json&) {
 template <Result<uint64_t> (World::*kMethod)(const PixelRect&)>
 Result<Json> do_rect(World& world, const Json& operation) {
   const PixelRect r = PIXELLM_TRY(rect(operation));
-  return Json{{"ok", true}, {"count", PIXELLM_TRY((world.*kMethod)(r))}};
+  const uint64_t count = PIXELLM_TRY((world.*kMethod)(r));
+  return Json{{"ok", true}, {"count", count}};
 }
 
 Result<std::string> text(const Json& operation, std::string_view name) {

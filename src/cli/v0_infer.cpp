@@ -5,6 +5,7 @@
 #include <cmath>
 #include <filesystem>
 #include <nlohmann/json.hpp>
+#include <vector>
 
 #include "base/file.h"
 #include "cli/v0_common.h"
@@ -13,6 +14,8 @@
 
 namespace pixellm::cli {
 namespace {
+
+constexpr const char* kPictureNames[] = {"input_tokens.pxi", "output_token.pxi", "logits_heatmap.pxi"};
 
 struct InferFlags {
   std::string text, picture, model, logits, out;
@@ -46,9 +49,17 @@ Result<void> write_pictures(const std::string& folder, const V0Prediction& p) {
   if (error)
     return fail(ErrorCode::kIo, fmt::format("{}: cannot create the folder: {}", folder, error.message()));
   const std::filesystem::path root = folder;
-  PIXELLM_CHECK(v0::write_picture(tokens, root / "input_tokens.pxi"));
-  PIXELLM_CHECK(v0::write_picture(v0::prediction_picture(best), root / "output_token.pxi"));
-  return v0::write_picture(v0::heatmap_picture(p.activations.logits), root / "logits_heatmap.pxi");
+  PIXELLM_CHECK(v0::write_picture(tokens, root / kPictureNames[0]));
+  PIXELLM_CHECK(v0::write_picture(v0::prediction_picture(best), root / kPictureNames[1]));
+  return v0::write_picture(v0::heatmap_picture(p.activations.logits), root / kPictureNames[2]);
+}
+
+std::vector<std::string> outputs_of(const InferFlags& flags) {
+  std::vector<std::string> out;
+  if (!flags.logits.empty()) out.push_back(flags.logits);
+  for (const char* name : kPictureNames)
+    if (!flags.out.empty()) out.push_back(std::filesystem::path(flags.out) / name);
+  return out;
 }
 
 Result<void> infer(const InferFlags& flags) {
@@ -65,6 +76,9 @@ Result<void> infer(const InferFlags& flags) {
     return fail(ErrorCode::kCorrupt,
                 fmt::format("{}: its weights are so large that the logits overflow", flags.model));
   p.top = v0::top_tokens(logits, flags.top_k);
+  for (const std::string& out : outputs_of(flags))
+    for (const std::string& in : {flags.model, v0::meta_path(flags.model), flags.picture})
+      PIXELLM_CHECK(check_other_file(in, out));
   if (!flags.out.empty()) PIXELLM_CHECK(write_pictures(flags.out, p));
   if (!flags.logits.empty()) PIXELLM_CHECK(write_file(flags.logits, write_npy({{logits.size()}, logits})));
   if (flags.json) {

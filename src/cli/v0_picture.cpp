@@ -3,6 +3,7 @@
 
 #include <filesystem>
 
+#include "base/file.h"
 #include "cli/v0_common.h"
 
 namespace pixellm::cli {
@@ -21,23 +22,21 @@ void print_encoded(const v0::PixelMeta& meta, const std::string& path) {
              human_bytes(ignored ? 0 : size), printable(v0::meta_path(path)));
 }
 
-// An output over the input would destroy what it is made from.
-Result<void> check_output(const std::string& in, const std::string& out) {
-  std::error_code error;
-  if (std::filesystem::equivalent(in, out, error) && !error)
-    return fail(ErrorCode::kInvalidArgument, fmt::format("{}: is the input itself", out));
-  return {};
+// A picture and its meta, read or written, against the other file of the command.
+Result<void> check_files(const std::string& picture, const std::string& other) {
+  PIXELLM_CHECK(check_other_file(picture, other));
+  return check_other_file(v0::meta_path(picture), other);
 }
 
 Result<void> encode(const std::string& in, const std::string& out, const std::string& name) {
-  PIXELLM_CHECK(check_output(in, out));
+  PIXELLM_CHECK(check_files(out, in));
   const auto network = PIXELLM_TRY(v0::read_network(in));
   print_encoded(PIXELLM_TRY(v0::write_pixel_model(network, out, name)), out);
   return {};
 }
 
 Result<void> decode(const std::string& in, const std::string& out) {
-  PIXELLM_CHECK(check_output(in, out));
+  PIXELLM_CHECK(check_files(in, out));
   const auto model = PIXELLM_TRY(v0::PixelModel::open(in));
   PIXELLM_CHECK(v0::write_network(out, model.network));
   note(fmt::format("{}: {} tensors, {} parameters", output_name(out), model.meta.tensors.size(),

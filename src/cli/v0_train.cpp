@@ -68,6 +68,8 @@ Result<void> check_before(const TrainFlags& flags, const std::vector<v0::TokenId
                 fmt::format("{}: has {} tokens, a window of {} needs at least {}", flags.held_out,
                             held_out.size(), flags.options.window, uint64_t{flags.options.window} + 2));
   if (flags.out == "-") return {};
+  PIXELLM_CHECK(check_other_file(flags.corpus, flags.out));
+  PIXELLM_CHECK(check_other_file(flags.held_out, flags.out));
   const auto probe = AtomicFile::create(flags.out);
   return probe ? Result<void>() : std::unexpected(probe.error());
 }
@@ -102,14 +104,18 @@ int cmd_v0_train(int argc, char** argv) {
          "version did, whose answer stands in the question")
       ->check(CLI::IsMember({"next", "original"}))
       ->capture_default_str();
-  const auto* steps = app.add_option(
-      "--steps", o.steps,
-      fmt::format("batches to learn from; default {} (original: {})", next.steps, original.steps));
-  const auto* lr = app.add_option(
-      "--lr", o.lr, fmt::format("learning rate; default {} (original: {})", next.lr, original.lr));
-  app.add_option("--batch", o.batch, "windows a step")->capture_default_str();
+  const auto* steps = app.add_option("--steps", o.steps,
+                                     fmt::format("batches to learn from; default {} (original: {})",
+                                                 next.steps, original.steps))
+                          ->check(CLI::Range(1, 100000000));
+  const auto* lr =
+      app.add_option("--lr", o.lr,
+                     fmt::format("learning rate; default {} (original: {})", next.lr, original.lr))
+          ->check(CLI::Range(0.0, 1000.0));
+  app.add_option("--batch", o.batch, "windows a step")->check(CLI::Range(1, 4096))->capture_default_str();
   app.add_option("--window", o.window,
                  "tokens a window; fewer predict better, for the network does not see their order")
+      ->check(CLI::Range(1, 65535))
       ->capture_default_str();
   add_seed_option(app, o.seed, "of the weights and the batches");
   app.add_option("--held-out", flags.held_out, "a text to measure the loss on afterwards");

@@ -48,7 +48,7 @@ void WorldFlags::add_to(CLI::App& app, bool world_required) {
              "pixels a side of a tile, {} to {}: a new world's (default {}); an existing one must have it",
              kMinTileSize, kMaxTileSize, kDefaultTileSize))
       ->check(CLI::Range(kMinTileSize, kMaxTileSize));
-  app.add_option("--cache-bytes", cache_bytes, "memory for tiles")->capture_default_str();
+  app.add_option("--cache-bytes", cache_bytes, "memory for tiles")->transform(whole_number())->capture_default_str();
 }
 
 Result<World> WorldFlags::open(bool read_only, bool create) const {

@@ -15,11 +15,6 @@
 namespace pixellm {
 namespace {
 
-bool is_same_file(const std::string& a, const std::string& b) {
-  std::error_code ec;
-  return std::filesystem::equivalent(a, b, ec) && !ec;
-}
-
 Result<ImportJob> make_job(const FileSource& source, const ImportOptions& options) {
   std::array<uint8_t, 4> magic{};
   const Bytes begin = MutableBytes(magic).first(std::min<uint64_t>(magic.size(), source.size()));
@@ -39,9 +34,7 @@ Result<ImportJob> make_job(const FileSource& source, const ImportOptions& option
 Result<ConvertSummary> import_model(const std::string& in, const std::string& out,
                                     const ImportOptions& options, const Progress& progress) {
   const File file = PIXELLM_TRY(File::open(in));
-  if (is_same_file(in, out))
-    return fail(ErrorCode::kInvalidArgument,
-                fmt::format("{}: is the input; choose another name for the output", out));
+  PIXELLM_CHECK(check_other_file(in, out));
   const FileSource source(file);
   ImportJob job = PIXELLM_TRY(make_job(source, options));
 

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
@@ -117,6 +118,7 @@ class Builder {
     }
   }
 
+  void other(const std::string& path, const std::string& name);
   void leave_out(LeftOut left_out) {
     if (left_out.reason == LeftOutReason::kUnreadable) unreadable_++;
     left_out_++;
@@ -157,6 +159,12 @@ class Builder {
   CorpusStats stats_;
   uint64_t done_bytes_ = 0, unreadable_ = 0, left_out_ = 0;
 };
+
+// No text of a corpus, but who looks for .env or a key in the report finds it.
+void Builder::other(const std::string& path, const std::string& name) {
+  const auto rule = options_.keep_secrets ? std::nullopt : secret_file_rule(name);
+  if (rule) leave_out({.path = escaped_path(path), .reason = LeftOutReason::kSecret, .rule = *rule});
+}
 
 std::optional<LeftOut> Builder::secret_name(const WalkedFile& file) const {
   if (options_.keep_secrets) return std::nullopt;
@@ -211,6 +219,18 @@ Result<void> Builder::take(const WalkedFile& file, const Draft& draft, FileStats
   return {};
 }
 
+// An output must not replace a text that the folder holds: only what an earlier run wrote.
+Result<void> check_replaceable(int fd, const struct stat& st, const std::string& path) {
+  std::array<char, 256> start{};
+  const ssize_t n = st.st_size == 0 ? 0 : ::pread(fd, start.data(), start.size(), 0);
+  const std::string beginning(start.data(), static_cast<size_t>(std::max<ssize_t>(n, 0)));
+  if (n == 0 || beginning.starts_with(kTitle) || is_stats_file(beginning)) return {};
+  return fail(ErrorCode::kInvalidArgument,
+              fmt::format("corpus: {} is the output and a text of the folder, not an earlier corpus; choose "
+                          "another name for the output",
+                          escaped_path(path)));
+}
+
 Result<void> Builder::file(const WalkedFile& file) {
   if (std::ranges::find(kOwnNames, file.name) != std::end(kOwnNames))
     return leave_out(file, LeftOutReason::kOwnOutput, "by its name"), Result<void>{};
@@ -223,7 +243,10 @@ Result<void> Builder::file(const WalkedFile& file) {
     return {};
   }
   if (!S_ISREG(before.st_mode)) return leave_out(file, LeftOutReason::kChanged), Result<void>{};
-  if (is_own(before)) return leave_out(file, LeftOutReason::kOwnOutput), Result<void>{};
+  if (is_own(before)) {
+    PIXELLM_CHECK(check_replaceable(opened.fd, before, file.path));
+    return leave_out(file, LeftOutReason::kOwnOutput), Result<void>{};
+  }
   if (auto secret = secret_name(file)) return leave_out(*std::move(secret)), Result<void>{};
   Draft draft(scratch_path_);
   FileStats stats;
@@ -257,8 +280,10 @@ Result<CorpusSummary> build_corpus(const std::string& folder, const CorpusOption
 
   Builder builder(options, out);
   builder.total_bytes = total_bytes;
-  const WalkVisitor visitor{.on_file = [&](const WalkedFile& f) { return builder.file(f); },
-                            .on_left_out = [&](LeftOut l) { builder.leave_out(std::move(l)); }};
+  const WalkVisitor visitor{
+      .on_file = [&](const WalkedFile& f) { return builder.file(f); },
+      .on_left_out = [&](LeftOut l) { builder.leave_out(std::move(l)); },
+      .on_other = [&](const std::string& path, const std::string& name) { builder.other(path, name); }};
   PIXELLM_CHECK(walk_folder(folder, visitor));
   if (options.progress && total_bytes > 0) options.progress(total_bytes, total_bytes);
   const CorpusStats& stats = builder.stats();

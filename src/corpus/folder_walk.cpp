@@ -67,7 +67,10 @@ class Walk {
       if (wanted || to_folder) leave_out(path, LeftOutReason::kSymbolicLink);
       return {};
     }
-    if (!wanted) return {};
+    if (!wanted) {
+      if (S_ISREG(st.st_mode) && visitor_.on_other) visitor_.on_other(path, name);
+      return {};
+    }
     if (!S_ISREG(st.st_mode)) return leave_out(path, LeftOutReason::kSpecialFile), Result<void>{};
     if (!is_lawful_path(name)) return leave_out(path, LeftOutReason::kName), Result<void>{};
     return visitor_.on_file({.folder = ::dirfd(dir),

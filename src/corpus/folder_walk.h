@@ -27,6 +27,7 @@ struct WalkedFile {
 struct WalkVisitor {
   std::function<Result<void>(const WalkedFile&)> on_file;  // an error ends the walk
   std::function<void(LeftOut)> on_left_out;                // what would have been taken otherwise
+  std::function<void(const std::string& path, const std::string& name)> on_other = {};  // other regular files
 };
 
 // kNotFound, kInvalidArgument or kIo when `root` cannot be opened as a folder; `root` itself may be a link.

@@ -102,7 +102,8 @@ Literal literal_after(std::string_view window, size_t at) {
   if (!is_quote(quote)) {
     const std::string_view rest = window.substr(std::min(at, window.size()), kMaxValue);
     const auto in_value = [](char c) {
-      return is_base64(c) || c == '-' || c == '_' || c == '!' || c == '#' || c == '@';
+      return is_base64(c) || c == '-' || c == '_' || c == '!' || c == '#' || c == '@' || c == '&' || c == '%' ||
+             c == '^' || c == '*' || c == '~' || c == '?';
     };
     size_t size = static_cast<size_t>(std::find_if_not(rest.begin(), rest.end(), in_value) - rest.begin());
     size_t end = size;
@@ -248,6 +249,9 @@ Rule key_block_at(std::string_view window, size_t at) {
                            [](char c) { return c == ' ' || is_digit(c) || (c >= 'A' && c <= 'Z'); }))
     return std::nullopt;
   const size_t end = std::min(window.size(), at + 1024);
+  if (window.substr(at + five, end - at - five).find("-- END ") != window.npos ||
+      window.substr(at + five, end - at - five).find("--END ") != window.npos)
+    return "private-key";
   size_t i = at + five + dashes;
   while (i < end && window[i] == '-') i++;
   for (int line = 0; line < 8; line++) {

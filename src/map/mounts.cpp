@@ -54,7 +54,8 @@ Result<Mounted> find_mounted(World& world, const std::string& path) {
   const MountRecord* record = find_mount(mounts, path);
   const ModelLayer* layer = record ? layer_of(world, record->path) : nullptr;
   if (layer == nullptr) return std::unexpected(not_mounted(path));
-  return Mounted{layer, PIXELLM_TRY(layer->model())};
+  const ModelWorld* model = PIXELLM_TRY(layer->model());
+  return Mounted{layer, model};
 }
 
 Result<const TensorInfo*> find_tensor(const Mounted& mounted, const std::string& name) {

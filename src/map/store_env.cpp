@@ -39,6 +39,16 @@ std::string compacting(const std::string& folder) {
   return fmt::format("{}: the world is being compacted; try again when that is done", folder);
 }
 
+// A link would let two folders share a file whose writer's lock is the folder's, or let a world write over a
+// foreign file; opening a pipe would wait.
+constexpr int kFileFlags = O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK;
+constexpr off_t kLockBytes = 1 << 16;  // LMDB's for the readers that we allow
+
+std::unexpected<Error> not_own_file(const std::string& path) {
+  return fail(ErrorCode::kInvalidArgument,
+              path + ": is not a regular file of this folder alone; a world's files must not be links");
+}
+
 bool refuses_writing(int error) { return error == EACCES || error == EPERM || error == EROFS; }
 
 }  // namespace
@@ -109,11 +119,12 @@ StoreEnv::~StoreEnv() {
 Result<void> StoreEnv::open_files(bool for_writing) {
   const std::string data = folder_ + "/" + kDataFile, lock = folder_ + "/" + kLockFile;
   for (;;) {
-    data_ = Descriptor(::open(data.c_str(), O_RDONLY | O_CLOEXEC));
+    data_ = Descriptor(::open(data.c_str(), O_RDONLY | kFileFlags));
+    if (!data_ && errno == ELOOP) return not_own_file(data);
     if (!data_) return system_error(data, "open", errno);
     struct stat here{}, there{};
     if (::fstat(data_.get(), &here) != 0) return system_error(data, "examine", errno);
-    if (!S_ISREG(here.st_mode)) return fail(ErrorCode::kInvalidArgument, data + ": is not a regular file");
+    if (!S_ISREG(here.st_mode) || (for_writing && here.st_nlink > 1)) return not_own_file(data);
     if (auto r = lock_file(data_.get(), LOCK_SH | LOCK_NB, data); !r) {
       if (r.error().code == ErrorCode::kBusy) return fail(ErrorCode::kBusy, compacting(folder_));
       if (for_writing) return std::unexpected(r.error());  // readers can do on file systems without locks
@@ -121,10 +132,18 @@ Result<void> StoreEnv::open_files(bool for_writing) {
     if (::stat(data.c_str(), &there) == 0 && here.st_dev == there.st_dev && here.st_ino == there.st_ino)
       break;
   }
-  const Descriptor writable(::open(data.c_str(), O_RDWR | O_CLOEXEC));
+  const Descriptor writable(::open(data.c_str(), O_RDWR | kFileFlags));
   if (for_writing && !writable) return system_error(data, "open for writing", errno);
-  lock_ = Descriptor(::open(lock.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666));
-  if (!lock_) {
+  lock_ = Descriptor(::open(lock.c_str(), O_RDWR | O_CREAT | kFileFlags, 0666));
+  if (!lock_ && errno == ELOOP) return not_own_file(lock);
+  if (lock_) {
+    struct stat st{};
+    if (::fstat(lock_.get(), &st) != 0) return system_error(lock, "examine", errno);
+    if (!S_ISREG(st.st_mode) || st.st_nlink > 1) return not_own_file(lock);
+    // LMDB maps it and writes there, which on a full disk would be a signal instead of an error.
+    if (const int error = ::posix_fallocate(lock_.get(), 0, kLockBytes); error == ENOSPC || error == EDQUOT)
+      return system_error(lock, "write", error);
+  } else {
     if (for_writing || !refuses_writing(errno)) return system_error(lock, "open", errno);
     unregistered_ = true;
     lock_ = Descriptor(::open(lock.c_str(), O_RDONLY | O_CLOEXEC));  // none: nobody has written here yet

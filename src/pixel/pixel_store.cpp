@@ -80,7 +80,8 @@ Result<StoreWriter> PixelStore::create(std::string_view name, const PxifOptions&
   const Folder folder = PIXELLM_TRY(root.descend(n.folders, Missing::kCreate));
   auto lock = PIXELLM_TRY(NameLock::take(folder, n.file, patience_));
   auto file = PIXELLM_TRY(AtomicFile::create_at(folder.descriptor(), n.file, folder.path_of(n.file)));
-  return StoreWriter{std::move(lock), PIXELLM_TRY(PxifWriter::create(std::move(file), options))};
+  auto writer = PIXELLM_TRY(PxifWriter::create(std::move(file), options));
+  return StoreWriter{std::move(lock), std::move(writer)};
 }
 
 Result<PxifReader> PixelStore::open(std::string_view name) const {

@@ -53,6 +53,8 @@ Result<StoreName> StoreName::parse(std::string_view name) {
     const size_t slash = rest.find('/');
     const std::string_view part = rest.substr(0, slash);
     if (part.empty()) return refuse(name, "has an empty part");
+    if (part.front() == '.' && part.find(".pixellm-") != part.npos)
+      return refuse(name, fmt::format("has the part '{}', as the store's own hidden files have", part));
     if (part == "." || part == "..") return refuse(name, fmt::format("has the part '{}'", part));
     if (slash == rest.npos) {
       out.file = part;
