@@ -5,7 +5,7 @@
 //
 // Input: byte 0 chooses model and pre-tokenizer, then lines: "t<kind><text>" a token, "m<text>" a merge,
 // "x" the rest is the text. Byte-level vocabularies get the 256 byte letters first when bit 7 of byte 0 is
-// set.
+// set. With bit 6 of byte 0 the vocabulary is one of code points instead.
 #include <algorithm>
 #include <cstdint>
 #include <deque>
@@ -53,6 +53,11 @@ void read(std::string_view data, Input& input) {
     data.remove_prefix(std::min(end + 1, data.size()));
   }
   if (!data.empty()) data.remove_prefix(1);
+  if ((choice & 64) != 0) {
+    input.spec = {};
+    input.spec.model = kCodePointModel;
+    input.spec.vocab_size = uint64_t{1} << (choice & 31);
+  }
   input.text = data;
 }
 
@@ -98,7 +103,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
         lossless && std::none_of(input.spec.tokens.begin(), input.spec.tokens.end(), [](std::string_view t) {
           return t.size() == 1 && static_cast<uint8_t>(t[0]) >= 0x80;
         });
-    for (const TokenId id : ids) plain &= input.spec.kinds[static_cast<size_t>(id)] == 1;
+    for (size_t i = 0; plain && i < ids.size(); i++)
+      plain = input.spec.kinds[static_cast<size_t>(ids[i])] == 1;
     if (plain && input.spec.tokens.size() >= 256) PIXELLM_ASSERT(streamed == as_utf8(input.text));
   }
   check_chat(*tokenizer, input.text);

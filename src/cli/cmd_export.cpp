@@ -9,7 +9,9 @@
 namespace pixellm::cli {
 
 int cmd_export(int argc, char** argv) {
-  CLI::App app("Writes the GGUF file that a picture was imported from, bit for bit.");
+  CLI::App app(
+      "Writes a model as GGUF: the file that its picture was imported from, bit for bit, or, where that was "
+      "none, version 3.");
   std::string in, out;
   ModelFlags flags;
   app.add_option("IN", in, "picture of a model")->required();

@@ -77,7 +77,8 @@ class ListedTokens final : public TokenizerModel {
     PIXELLM_CHECK(check_ids(spec));
 
     // On the heap from the start: the encoders keep views of the vocabulary.
-    std::unique_ptr<ListedTokens> t(new ListedTokens(PIXELLM_TRY(Vocabulary::create(spec))));
+    Vocabulary vocabulary = PIXELLM_TRY(Vocabulary::create(spec));
+    std::unique_ptr<ListedTokens> t(new ListedTokens(std::move(vocabulary)));
     t->special_tokens_.emplace(t->vocabulary_);
     if (is_bpe) {
       t->bpe_ = PIXELLM_TRY(BpeEncoder::create(t->vocabulary_, spec.merges, *pre));
