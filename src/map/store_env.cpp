@@ -293,6 +293,11 @@ void StoreEnv::leave_reader() {
 // ---- compaction
 
 Result<void> StoreEnv::lock_alone(const std::shared_ptr<StoreEnv>& self) {
+  {
+    const std::lock_guard hold_use(use_lock_);
+    PIXELLM_CHECK(make_usable());
+    PIXELLM_CHECK(sync_what_was_found());
+  }
   const std::lock_guard hold(registry().lock);
   if (users_ > 1 || self.use_count() > 1)
     return fail(ErrorCode::kBusy,
