@@ -219,7 +219,10 @@ Result<void> StoreEnv::begin_writing() {
 Result<void> StoreEnv::sync_what_was_found() {
   if (synced_) return {};
   PIXELLM_CHECK(sync_folder(folder_));
-  (void)sync_folder(folder_ + "/..");  // may be a folder that one can only pass through
+  const std::string up = folder_ + "/..";
+  const Descriptor parent(::open(up.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  // A folder that one may only pass through cannot be opened, and is not one that a world was just made in.
+  if (parent && ::fsync(parent.get()) != 0) return system_error(up, "write", errno);
   PIXELLM_CHECK(lmdb_->sync());
   synced_ = true;
   return {};
