@@ -238,7 +238,10 @@ Result<void> StoreEnv::begin_writing() {
 Result<void> StoreEnv::sync_what_was_found() {
   if (synced_) return {};
   PIXELLM_CHECK(sync_folder(folder_));
-  (void)sync_folder(folder_ + "/..");  // may be a folder that one can only pass through
+  const std::string up = folder_ + "/..";
+  const Descriptor parent(::open(up.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  // A folder that one may only pass through cannot be opened, and is not one that a world was just made in.
+  if (parent && ::fsync(parent.get()) != 0) return system_error(up, "write", errno);
   PIXELLM_CHECK(lmdb_->sync());
   synced_ = true;
   return {};
@@ -312,6 +315,11 @@ void StoreEnv::leave_reader() {
 // ---- compaction
 
 Result<void> StoreEnv::lock_alone(const std::shared_ptr<StoreEnv>& self) {
+  {
+    const std::lock_guard hold_use(use_lock_);
+    PIXELLM_CHECK(make_usable());
+    PIXELLM_CHECK(sync_what_was_found());
+  }
   const std::lock_guard hold(registry().lock);
   if (users_ > 1 || self.use_count() > 1)
     return fail(ErrorCode::kBusy,
