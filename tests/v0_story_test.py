@@ -145,7 +145,7 @@ class Pictures(Story):
         refused("inf", b_hidden=np.full(128, np.inf, "f4"))
         pathlib.Path(self.path("a.npz")).write_bytes(pathlib.Path(self.npz).read_bytes()[:5000])
         self.fails("a.npz", "encode", self.path("a.npz"), "-o", self.path("a.pxi"))
-        self.fails("input itself", "encode", self.path("a.npz"), "-o", self.path("../" + os.path.basename(self.folder) + "/a.npz"))
+        self.fails("is the input", "encode", self.path("a.npz"), "-o", self.path("../" + os.path.basename(self.folder) + "/a.npz"))
         self.fails("two files", "encode", self.npz, "-o", "-", status=2)
         self.assertEqual(os.listdir(self.folder), ["a.npz"])
 
@@ -345,9 +345,11 @@ class Training(Story):
         refused("at least 66", b"x" * 65)
         refused("at least 6", b"x" * 5, "--window", "4")
         refused("byte 3", b"abc\xff" + b"x" * 100)
-        for flag, value in (("--steps", "0"), ("--lr", "0"), ("--lr", "nan"), ("--lr", "inf"), ("--lr", "-1"),
-                            ("--batch", "0"), ("--batch", "999999"), ("--window", "0")):
-            refused("v0: ", b"x" * 100, flag, value)
+        for value in ("0", "nan"):
+            refused("v0: ", b"x" * 100, "--lr", value)
+        for flag, value in (("--steps", "0"), ("--lr", "inf"), ("--lr", "-1"), ("--batch", "0"), ("--batch", "999999"),
+                            ("--window", "0")):
+            refused(flag, b"x" * 100, flag, value, status=2)
         refused("objective", b"x" * 100, "--objective", "other", status=2)
         refused("steps", b"x" * 100, "--steps", "-5", status=2)
         refused("no finite number", bytes(range(32, 120)) * 5, "--lr", "1000", "--steps", "3000")

@@ -6,7 +6,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
@@ -219,18 +218,6 @@ Result<void> Builder::take(const WalkedFile& file, const Draft& draft, FileStats
   return {};
 }
 
-// An output must not replace a text that the folder holds: only what an earlier run wrote.
-Result<void> check_replaceable(int fd, const struct stat& st, const std::string& path) {
-  std::array<char, 256> start{};
-  const ssize_t n = st.st_size == 0 ? 0 : ::pread(fd, start.data(), start.size(), 0);
-  const std::string beginning(start.data(), static_cast<size_t>(std::max<ssize_t>(n, 0)));
-  if (n == 0 || beginning.starts_with(kTitle) || is_stats_file(beginning)) return {};
-  return fail(ErrorCode::kInvalidArgument,
-              fmt::format("corpus: {} is the output and a text of the folder, not an earlier corpus; choose "
-                          "another name for the output",
-                          escaped_path(path)));
-}
-
 Result<void> Builder::file(const WalkedFile& file) {
   if (std::ranges::find(kOwnNames, file.name) != std::end(kOwnNames))
     return leave_out(file, LeftOutReason::kOwnOutput, "by its name"), Result<void>{};
@@ -243,10 +230,7 @@ Result<void> Builder::file(const WalkedFile& file) {
     return {};
   }
   if (!S_ISREG(before.st_mode)) return leave_out(file, LeftOutReason::kChanged), Result<void>{};
-  if (is_own(before)) {
-    PIXELLM_CHECK(check_replaceable(opened.fd, before, file.path));
-    return leave_out(file, LeftOutReason::kOwnOutput), Result<void>{};
-  }
+  if (is_own(before)) return leave_out(file, LeftOutReason::kOwnOutput), Result<void>{};
   if (auto secret = secret_name(file)) return leave_out(*std::move(secret)), Result<void>{};
   Draft draft(scratch_path_);
   FileStats stats;

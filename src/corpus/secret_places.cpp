@@ -249,9 +249,6 @@ Rule key_block_at(std::string_view window, size_t at) {
                            [](char c) { return c == ' ' || is_digit(c) || (c >= 'A' && c <= 'Z'); }))
     return std::nullopt;
   const size_t end = std::min(window.size(), at + 1024);
-  if (window.substr(at + five, end - at - five).find("-- END ") != window.npos ||
-      window.substr(at + five, end - at - five).find("--END ") != window.npos)
-    return "private-key";
   size_t i = at + five + dashes;
   while (i < end && window[i] == '-') i++;
   for (int line = 0; line < 8; line++) {
