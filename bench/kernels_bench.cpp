@@ -25,7 +25,7 @@ struct Options {
   std::vector<std::string> types;
   uint64_t rows = 2048, columns = 2048, megabytes = 256;
   uint32_t tokens = 512;
-  int threads = 1;
+  int threads = 1, activations = 8;
   double seconds = 0.5;
 };
 
@@ -117,8 +117,8 @@ std::vector<CellMatrixView> place(const Options& o, TensorType type, const Buffe
 }
 
 struct Inputs {
-  explicit Inputs(uint32_t n_tokens, uint64_t k, bool is_float)
-      : x(n_tokens * k), shape(Activations::shape(n_tokens, k, is_float)), panels(shape.bytes_needed()) {
+  Inputs(uint32_t n_tokens, uint64_t k, ActivationKind kind)
+      : x(n_tokens * k), shape(Activations::shape(n_tokens, k, kind)), panels(shape.bytes_needed()) {
     std::minstd_rand random(1);
     for (float& v : x) v = static_cast<float>(random() % 2001) * 1e-3f - 1.0f;
     shape.data = panels.data();
@@ -136,17 +136,24 @@ void multiply(const Machine& m, const CellMatrixView& w, const Activations& x, f
   });
 }
 
-// All matrices once, with one token: bytes of cells a second.
-double measure_decode(const Machine& m, const std::vector<CellMatrixView>& all, double seconds) {
+ActivationKind kind_for(const Options& o, TensorType type) {
+  if (is_float_type(type)) return ActivationKind::kFloat;
+  return o.activations == 16 ? ActivationKind::kInt16 : ActivationKind::kInt8;
+}
+
+// All matrices once, with a few tokens: bytes of cells a second.
+double measure_decode(const Machine& m, const std::vector<CellMatrixView>& all, uint32_t tokens,
+                      ActivationKind kind, double seconds) {
   const CellMatrixView& one = all.front();
-  Inputs in(1, one.k, is_float_type(one.type));
-  m.kernels->prepare(in.x.data(), one.k, one.k, 0, 1, in.shape);
-  std::vector<float> y(one.n_groups() * kCellRows);
+  Inputs in(tokens, one.k, kind);
+  m.kernels->prepare(in.x.data(), one.k, one.k, 0, in.shape.n_panels(), in.shape);
+  const uint64_t y_stride = one.n_groups() * kCellRows;
+  std::vector<float> y(y_stride * tokens);
   const auto matmul = m.kernels->matmul[static_cast<size_t>(type_index(one.type))];
   const double t = fastest(seconds, [&] {
     m.pool->run([&](Worker& worker) {
       const auto [begin, end] = worker.share(one.n_groups());
-      for (const CellMatrixView& w : all) matmul(w, begin, end, in.shape, y.data(), y.size());
+      for (const CellMatrixView& w : all) matmul(w, begin, end, in.shape, y.data(), y_stride);
     });
   });
   return static_cast<double>(all.size() * one.n_cells() * traits(one.type).cell_bytes) / t * 1e-9;
@@ -156,8 +163,9 @@ struct Prefill {
   double gop_s, prepare_g_s;
 };
 
-Prefill measure_prefill(const Machine& m, const CellMatrixView& w, uint32_t tokens, double seconds) {
-  Inputs in(tokens, w.k, is_float_type(w.type));
+Prefill measure_prefill(const Machine& m, const CellMatrixView& w, uint32_t tokens, ActivationKind kind,
+                        double seconds) {
+  Inputs in(tokens, w.k, kind);
   std::vector<float> y(w.n_groups() * kCellRows * tokens);
   const double prepare = fastest(seconds / 4, [&] {
     m.pool->run([&](Worker& worker) {
@@ -177,12 +185,17 @@ void report(const Options& o, const Machine& m, TensorType type, const Buffer& m
     fmt::print(stderr, "{}: the matrix needs more than --megabytes\n", traits(type).name);
     return;
   }
-  const double decode = measure_decode(m, all, o.seconds);
-  const Prefill prefill = measure_prefill(m, all.front(), o.tokens, o.seconds);
+  const ActivationKind kind = kind_for(o, type);
+  const double decode = measure_decode(m, all, 1, kind, o.seconds);
+  double few[3];
+  for (int i = 0; i < 3; i++) few[i] = measure_decode(m, all, 2u << i, kind, o.seconds);
+  const Prefill prefill = measure_prefill(m, all.front(), o.tokens, kind, o.seconds);
   fmt::print(
-      "{:5} decode {:6.1f} GB/s = {:4.0f} % of read;  prefill {:6.0f} GOP/s = {:3.0f} % of int8 peak;  "
+      "{:5} decode {:6.1f} GB/s = {:4.0f} % of read; 2, 4, 8 tokens {:4.0f} {:4.0f} {:4.0f} %;  prefill "
+      "{:6.0f} GOP/s = {:3.0f} % of int8 peak;  "
       "prepare {:.2f} G/s\n",
-      traits(type).name, decode, 100 * decode / m.read_gb_s, prefill.gop_s,
+      traits(type).name, decode, 100 * decode / m.read_gb_s, 100 * few[0] / m.read_gb_s,
+      100 * few[1] / m.read_gb_s, 100 * few[2] / m.read_gb_s, prefill.gop_s,
       100 * prefill.gop_s / m.int8_gop_s, prefill.prepare_g_s);
   const nlohmann::json line = {{"bench", "kernels"},
                                {"isa", std::string(m.kernels->name)},
@@ -193,7 +206,9 @@ void report(const Options& o, const Machine& m, TensorType type, const Buffer& m
                                {"tokens", o.tokens},
                                {"read_gb_s", m.read_gb_s},
                                {"int8_peak_gop_s", m.int8_gop_s},
+                               {"activations", o.activations},
                                {"decode_gb_s", decode},
+                               {"decode_2_4_8_gb_s", few},
                                {"prefill_gop_s", prefill.gop_s},
                                {"prepare_g_values_s", prefill.prepare_g_s}};
   fmt::print("{}\n", line.dump());
@@ -245,6 +260,8 @@ int main(int argc, char** argv) {
   app.add_option("--rows", options.rows, "rows of the matrix")->check(CLI::Range(16, 1 << 20));
   app.add_option("--columns", options.columns, "columns of the matrix")->check(CLI::Range(32, 1 << 20));
   app.add_option("--tokens", options.tokens, "tokens of the prefill")->check(CLI::Range(2, 1 << 16));
+  app.add_option("--activations", options.activations, "bits of activations of quantised weights")
+      ->check(CLI::IsMember({8, 16}));
   app.add_option("--threads", options.threads, "threads")
       ->check(CLI::Range(1, pixellm::ThreadPool::kMaxThreads));
   app.add_option("--seconds", options.seconds, "time for each figure")->check(CLI::Range(0.0, 60.0));

@@ -17,7 +17,8 @@ using Clock = std::chrono::steady_clock;
 
 struct BenchFlags {
   std::string model;
-  uint32_t prompt = 512, generate = 128, repeats = 5, batch = 512;
+  uint32_t prompt = 512, generate = 128, repeats = 5;
+  SessionOptions session;
   std::vector<int> threads;
   bool json = false, signature = false;
   ModelFlags common;
@@ -89,11 +90,10 @@ void print_line(const Measured& m, const Runtime& runtime, int threads, const Be
 Result<void> run_bench(BenchFlags& flags) {
   if (flags.threads.empty()) flags.threads = {default_thread_count()};
   const Runtime runtime = PIXELLM_TRY(Runtime::open(flags.model, flags.common, false));
-  const uint32_t context = std::max({flags.prompt, flags.generate, 1u});
+  flags.session.context = std::max({flags.prompt, flags.generate, 1u});
   for (const int threads : flags.threads) {
     ThreadPool pool(threads);
-    const auto session =
-        PIXELLM_TRY(Session::create(*runtime.engine, pool, {.context = context, .batch = flags.batch}));
+    const auto session = PIXELLM_TRY(Session::create(*runtime.engine, pool, flags.session));
     PIXELLM_CHECK(speed(*session, pattern(1, runtime.engine->config().vocab_size), 1));  // warm-up
     for (uint32_t i = 0; i < flags.repeats; i++)
       print_line(PIXELLM_TRY(measure(runtime, *session, pool, flags)), runtime, threads, flags);
@@ -125,7 +125,10 @@ int cmd_bench(int argc, char** argv) {
       ->delimiter(',')
       ->check(CLI::Range(1, ThreadPool::kMaxThreads));
   app.add_option("-r", flags.repeats, "repeats")->check(positive)->capture_default_str();
-  app.add_option("--batch", flags.batch, "prompt tokens per step")->check(positive)->capture_default_str();
+  app.add_option("--batch", flags.session.batch, "prompt tokens per step")
+      ->check(positive)
+      ->capture_default_str();
+  add_session_options(app, flags.session);
   app.add_option("--verify", flags.common.verify, "check the picture before use: none, crc or sha256")
       ->check(CLI::IsMember({"none", "crc", "sha256"}))
       ->capture_default_str();

@@ -35,9 +35,9 @@ std::optional<std::string> read_line() {
 Result<void> chat_loop(const std::string& path, const ModelFlags& common, GenerateFlags& flags) {
   const Runtime runtime = PIXELLM_TRY(Runtime::open(path, common, true));
   const auto chat = PIXELLM_TRY(open_chat_template(*runtime.model, flags.template_name));
-  const auto session = PIXELLM_TRY(runtime.new_session(flags.session()));
+  const auto session = PIXELLM_TRY(runtime.new_session(flags.session));
   if (const auto end = runtime.tokenizer->find(chat.end_marker())) flags.options.end_tokens.push_back(*end);
-  flags.options.new_session = [&] { return runtime.new_session(flags.session()); };
+  flags.options.new_session = [&] { return runtime.new_session(flags.session); };
   Conversation conversation(*runtime.tokenizer, *session, chat, flags.options, flags.system);
   const bool terminal = ::isatty(STDIN_FILENO) == 1;
   if (terminal) talk(kHelp);

@@ -14,11 +14,11 @@ namespace pixellm::cli {
 namespace {
 
 Result<void> write_logits(const std::string& path, const ModelFlags& flags, const std::vector<TokenId>& ids,
-                          const std::string& out_path, uint32_t batch) {
+                          const std::string& out_path, SessionOptions options) {
   PIXELLM_CHECK(check_other_file(path, out_path));
   const Runtime runtime = PIXELLM_TRY(Runtime::open(path, flags, false));
-  const auto session =
-      PIXELLM_TRY(runtime.new_session({.context = static_cast<uint32_t>(ids.size()), .batch = batch}));
+  options.context = static_cast<uint32_t>(ids.size());
+  const auto session = PIXELLM_TRY(runtime.new_session(options));
   auto out = PIXELLM_TRY(AtomicFile::create(out_path));
   catch_interrupts();
   const std::array<uint64_t, 2> shape = {ids.size(), runtime.engine->config().vocab_size};
@@ -52,20 +52,21 @@ int cmd_logits(int argc, char** argv) {
   CLI::App app(
       "Writes the logits after each of the given tokens: float32 [n_tokens, vocab_size], .npy version 1.0.");
   std::string path, out, list;
-  uint32_t batch = 512;
+  SessionOptions options;
   ModelFlags flags;
   app.add_option("MODEL", path, "picture of a model")->required();
   app.add_option("--ids", list, "token ids, with commas between them")->required();
   app.add_option("--out,-o", out, "the file to write (-: standard output)")->required();
-  app.add_option("--batch", batch, "tokens per step; the logits do not depend on it")
+  app.add_option("--batch", options.batch, "tokens per step; the logits do not depend on it")
       ->check(CLI::Range(uint32_t{1}, UINT32_MAX))
       ->capture_default_str();
+  add_session_options(app, options);
   flags.add_to(app);
   app.footer("Example:\n  pixellm logits model.png --ids 1,15,42 --out logits.npy");
   if (auto status = parse(app, argc, argv)) return *status;
   const auto ids = parse_ids(list);
   if (!ids) return report_usage("logits: --ids takes numbers with single commas between them");
-  const auto done = write_logits(path, flags, *ids, out, batch);
+  const auto done = write_logits(path, flags, *ids, out, options);
   return done ? 0 : report(done.error());
 }
 

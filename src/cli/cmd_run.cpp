@@ -73,8 +73,8 @@ Result<void> run(RunFlags& flags) {
   Runtime runtime = PIXELLM_TRY(Runtime::open(flags.model, flags.common, true));
   GenerateOptions& options = flags.generate.options;
   const auto prompt = PIXELLM_TRY(encode_prompt(flags, runtime, text, options));
-  const auto session = PIXELLM_TRY(runtime.new_session(flags.generate.session()));
-  options.new_session = [&] { return runtime.new_session(flags.generate.session()); };
+  const auto session = PIXELLM_TRY(runtime.new_session(flags.generate.session));
+  options.new_session = [&] { return runtime.new_session(flags.generate.session); };
   catch_interrupts();
   const auto emit = [](std::string_view piece) {
     return std::fwrite(piece.data(), 1, piece.size(), stdout) == piece.size() && std::fflush(stdout) == 0;

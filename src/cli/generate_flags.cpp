@@ -6,6 +6,8 @@
 #include <limits>
 #include <random>
 
+#include "cli/runtime.h"
+
 namespace pixellm::cli {
 namespace {
 
@@ -64,10 +66,11 @@ void GenerateFlags::add_to(CLI::App& app) {
       ->check(count)
       ->capture_default_str();
   app.add_option("--stop", options.stop, "end before this text; may be repeated")->allow_extra_args(false);
-  app.add_option("--context", context,
+  app.add_option("--context", session.context,
                  "tokens that prompt and answer may fill; default: the model's, at most 4096")
       ->check(positive);
   app.add_option("--batch", options.batch, "prompt tokens per step")->check(positive)->capture_default_str();
+  add_session_options(app, session);
   app.add_option("--system", system, "system message of the chat");
   app.add_option("--template", template_name, "chat template by name instead of the model's own");
 }
@@ -75,6 +78,7 @@ void GenerateFlags::add_to(CLI::App& app) {
 Result<void> GenerateFlags::finish() {
   for (const std::string& text : bias) options.sampler.bias.push_back(PIXELLM_TRY(parse_bias(text)));
   PIXELLM_CHECK(validate(options));
+  session.batch = options.batch;
   if (seed) {
     options.sampler.seed = *seed;
   } else if (options.sampler.temperature > 0) {

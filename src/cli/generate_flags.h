@@ -17,14 +17,13 @@ struct GenerateFlags {
   std::vector<std::string> bias;  // "ID=V"
   std::string system;
   std::optional<std::string> template_name;
-  uint32_t context = 0;
+  SessionOptions session;  // batch: options.batch
 
   void add_to(CLI::App& app);
 
   // After parsing: reads --bias and checks ranges; an error is wrong usage. Without --seed, and where chance
   // plays a part, draws a seed and says it on stderr.
   Result<void> finish();
-  SessionOptions session() const { return {.context = context, .batch = options.batch}; }
 };
 
 }  // namespace pixellm::cli

@@ -63,6 +63,19 @@ Result<Runtime> Runtime::open(const std::string& path, const ModelFlags& flags, 
   return r;
 }
 
+void add_session_options(CLI::App& app, SessionOptions& options) {
+  const std::map<std::string, ActivationKind> bits = {{"8", ActivationKind::kInt8},
+                                                      {"16", ActivationKind::kInt16}};
+  app.add_option(
+         "--activations", options.activations,
+         "bits of the values that quantised weights are multiplied with: 8, or 16 for logits close to exact "
+         "ones at a slower prompt; float weights take floats")
+      ->transform(CLI::Transformer(bits))
+      ->check(CLI::IsMember({ActivationKind::kInt8, ActivationKind::kInt16}))
+      ->type_name("8|16")
+      ->default_str(options.activations == ActivationKind::kInt8 ? "8" : "16");
+}
+
 Result<std::unique_ptr<Session>> Runtime::new_session(const SessionOptions& options) const {
   return Session::create(*engine, *pool, options);
 }

@@ -28,6 +28,9 @@ struct Runtime {
   Result<std::unique_ptr<Session>> new_session(const SessionOptions& options) const;
 };
 
+// Options for what a session computes with: --activations.
+void add_session_options(CLI::App& app, SessionOptions& options);
+
 // Only the vocabulary of a model.
 Result<Tokenizer> open_tokenizer(const std::string& path, const ModelFlags& flags);
 

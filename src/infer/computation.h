@@ -28,6 +28,7 @@ struct SequenceSizes {
   uint32_t context = 0, batch = 0;  // positions; tokens of a step at most
   uint32_t n_logits = 0;            // tokens of one forward_logits() at most
   int n_threads = 1;
+  ActivationKind activations = ActivationKind::kInt8;  // of quantised weights; not kFloat
 };
 
 class Computation {

@@ -39,9 +39,12 @@ class DeterminismTest : public testing::TestWithParam<Case> {
   void SetUp() override {
     model_.emplace(open_tiny(make_tiny_model(GetParam().spec)));
     ids_ = test_tokens(kTokens, GetParam().spec.vocab_size);
+  }
+
+  void find_truth(ActivationKind activations) {
     auto scalar = Engine::create(*model_, &kScalarKernels);
     ASSERT_TRUE(scalar) << scalar.error().message;
-    truth_ = run_each(*scalar, ids_, 1, 1).logits;
+    truth_ = run_each(*scalar, ids_, 1, 1, activations).logits;
     ASSERT_EQ(truth_.size(), kTokens);
   }
 
@@ -61,16 +64,32 @@ class DeterminismTest : public testing::TestWithParam<Case> {
 };
 
 TEST_P(DeterminismTest, EveryInstructionSetThreadCountAndBatch) {
+  find_truth(ActivationKind::kInt8);
   for (const Kernels* kernels : available_kernels()) {
     SCOPED_TRACE(kernels->name);
     auto engine = Engine::create(*model_, kernels);
     ASSERT_TRUE(engine) << engine.error().message;
     const bool scalar = kernels->isa == Isa::kScalar;
-    for (const auto& [threads, batch] : {std::pair(1, 1u), {2, 512u}, {3, 5u}, {5, 16u}, {2, 9u}}) {
+    for (const auto& [threads, batch] :
+         {std::pair(1, 1u), {2, 512u}, {3, 5u}, {5, 16u}, {2, 9u}, {2, 2u}, {2, 4u}}) {
       if (scalar && batch != 512) continue;  // slow, and the truth itself is scalar
       SCOPED_TRACE(testing::Message() << threads << " threads, batch " << batch);
       expect_same(run_each(*engine, ids_, threads, batch));
       EXPECT_TRUE(same(run_last(*engine, ids_, threads, batch), truth_.back()));
+    }
+  }
+}
+
+TEST_P(DeterminismTest, WithTwoPlanesOfActivations) {
+  find_truth(ActivationKind::kInt16);
+  for (const Kernels* kernels : available_kernels()) {
+    SCOPED_TRACE(kernels->name);
+    auto engine = Engine::create(*model_, kernels);
+    ASSERT_TRUE(engine) << engine.error().message;
+    for (const auto& [threads, batch] : {std::pair(2, 512u), {1, 1u}, {3, 2u}, {2, 3u}}) {
+      if (kernels->isa == Isa::kScalar && batch != 512) continue;
+      SCOPED_TRACE(testing::Message() << threads << " threads, batch " << batch);
+      expect_same(run_each(*engine, ids_, threads, batch, ActivationKind::kInt16));
     }
   }
 }

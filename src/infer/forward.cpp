@@ -141,29 +141,28 @@ class Pass {
     bool blocks = false, floats = false;
     for (const Linear* linear : linears)
       if (linear->present()) (linear->is_float() ? floats : blocks) = true;
-    blocks_ = Activations::shape(n_, k, false);
-    floats_ = Activations::shape(n_, k, true);
+    blocks_ = Activations::shape(n_, k, s_.activations);
+    floats_ = Activations::shape(n_, k, ActivationKind::kFloat);
     blocks_.data = single() ? mine_.blocks : s_.blocks;
     floats_.data = single() ? mine_.floats : s_.floats;
-    const auto [begin, end] = mine(blocks_.n_panels());
-    const auto width = static_cast<uint32_t>(blocks_.panel);
+    const auto [begin, end] = mine(ceil_div(n_, kPanel));
     for (uint64_t p = begin; p < end; p++) {
-      const uint32_t count = std::min(width, n_ - static_cast<uint32_t>(p) * width);
-      const auto [rows, stride] = fill(p * width, count);
-      if (blocks) prepare_panel(blocks_, p, count, rows, stride, k);
-      if (floats) prepare_panel(floats_, p, count, rows, stride, k);
+      const auto first = static_cast<uint32_t>(p * kPanel), count = std::min<uint32_t>(kPanel, n_ - first);
+      const auto [rows, stride] = fill(first, count);
+      if (blocks) prepare_part(blocks_, first, count, rows, stride, k);
+      if (floats) prepare_part(floats_, first, count, rows, stride, k);
     }
     if (!single()) w_.barrier();
   }
 
-  // The rows stand from `rows` on, not at their place in the batch, so the kernel sees panel p as a batch of
-  // its own.
-  void prepare_panel(const Activations& all, uint64_t p, uint32_t count, const float* rows, uint64_t stride,
-                     uint64_t k) const {
-    Activations panel = all;
-    panel.n_tokens = count;
-    panel.data = static_cast<uint8_t*>(all.data) + p * (all.bytes_needed() / all.n_panels());
-    k_.prepare(rows, stride, k, 0, 1, panel);
+  // Tokens [first, first + count) of the batch, a whole number of panels or its end. Their rows stand from
+  // `rows` on, not at their place in the batch, so the kernel sees them as a batch of its own.
+  void prepare_part(const Activations& all, uint32_t first, uint32_t count, const float* rows,
+                    uint64_t stride, uint64_t k) const {
+    Activations part = all;
+    part.n_tokens = count;
+    part.data = static_cast<uint8_t*>(all.data) + first / all.tokens_per_panel() * all.panel_bytes();
+    k_.prepare(rows, stride, k, 0, part.n_panels(), part);
   }
 
   // Activations of norm(x) for tokens from `first` on; with `post`, the last product is added to x before.

@@ -1,5 +1,5 @@
-// Inside src/infer: the transformers' forward pass of one step (a batch of tokens at consecutive positions) over all
-// threads.
+// Inside src/infer: the transformers' forward pass of one step (a batch of tokens at consecutive positions)
+// over all threads.
 #pragma once
 #include <cstdint>
 #include <span>
@@ -33,11 +33,10 @@ class KvCache {
   uint64_t n_layers_ = 0, n_kv_heads_ = 0, head_dim_ = 0, head_size_ = 0;
 };
 
-// Working memory for steps of up to `batch` tokens. Nothing is allocated after create().
+// Working memory for steps of up to sizes.batch tokens. Nothing is allocated after create().
 class Scratch {
  public:
-  static Result<Scratch> create(const Engine::Impl& engine, uint32_t context, uint32_t batch,
-                                uint32_t n_logits, int n_threads);
+  static Result<Scratch> create(const Engine::Impl& engine, const SequenceSizes& sizes);
 
   struct PerThread {
     float* x;          // [embedding]: the residual of a single token
@@ -50,6 +49,7 @@ class Scratch {
   };
 
   Arena memory;
+  ActivationKind activations = ActivationKind::kInt8;  // of quantised weights
   std::span<PerThread> threads() { return threads_; }
   float *x = nullptr, *y = nullptr;              // [batch][embedding]
   float *qkv = nullptr, *attended = nullptr;     // [batch][qkv_stride], [batch][q_width]

@@ -16,12 +16,10 @@ class MeanMlp final : public Computation {
     const ModelConfig& c = engine.config;
     auto s = std::make_unique<MeanMlp>(engine);
     const uint64_t widest = std::max(c.embedding_length, c.feed_forward_length);
-    const auto activations = [&](bool present, bool is_float) -> uint64_t {
-      if (!present) return 0;
-      // A batch of one has another form, which may be the larger one.
-      return std::max(Activations::shape(sizes.batch, widest, is_float).bytes_needed(),
-                      Activations::shape(1, widest, is_float).bytes_needed());
+    const auto activations = [&](bool present, ActivationKind kind) -> uint64_t {
+      return present ? Activations::shape(sizes.batch, widest, kind).bytes_needed() : 0;
     };
+    s->activations_ = sizes.activations;
     s->width_ = round_up(c.embedding_length, kCellRows);
     s->hidden_width_ = round_up(c.feed_forward_length, kCellRows);
     s->logits_width_ = round_up(c.vocab_size, kCellRows);
@@ -30,8 +28,8 @@ class MeanMlp final : public Computation {
     const uint64_t sums = m.add<float>(sizes.context * s->width_), x = m.add<float>(sizes.batch * s->width_);
     const uint64_t hidden = m.add<float>(sizes.batch * s->hidden_width_);
     const uint64_t logits = m.add<float>(sizes.n_logits * s->logits_width_);
-    const uint64_t blocks = m.add<uint8_t>(activations(engine.has_quantized, false));
-    const uint64_t floats = m.add<uint8_t>(activations(engine.has_float, true));
+    const uint64_t blocks = m.add<uint8_t>(activations(engine.has_quantized, sizes.activations));
+    const uint64_t floats = m.add<uint8_t>(activations(engine.has_float, ActivationKind::kFloat));
     PIXELLM_CHECK(m.reserve("working memory"));
     s->sums_ = m.at<float>(sums);
     s->x_ = m.at<float>(x);
@@ -114,7 +112,8 @@ class MeanMlp final : public Computation {
   // The rows as `linear` multiplies them.
   Activations prepare(const Linear& linear, const float* rows, uint64_t stride, uint32_t count,
                       Worker& w) const {
-    Activations a = Activations::shape(count, linear.weight.k, linear.is_float());
+    const ActivationKind kind = linear.is_float() ? ActivationKind::kFloat : activations_;
+    Activations a = Activations::shape(count, linear.weight.k, kind);
     a.data = linear.is_float() ? floats_ : blocks_;
     const auto [begin, end] = w.share(a.n_panels());
     e_.kernels->prepare(rows, stride, linear.weight.k, static_cast<uint32_t>(begin),
@@ -131,6 +130,7 @@ class MeanMlp final : public Computation {
   float* hidden_ = nullptr;                                                 // [batch][hidden_width]
   float* logits_ = nullptr;                                                 // [n_logits][logits_width]
   void *blocks_ = nullptr, *floats_ = nullptr;
+  ActivationKind activations_ = ActivationKind::kInt8;
 };
 
 }  // namespace

@@ -30,19 +30,22 @@ void KvCache::copy_from(const KvCache& other, uint32_t n_positions) {
     }
 }
 
-Result<Scratch> Scratch::create(const Engine::Impl& engine, uint32_t context, uint32_t batch,
-                                uint32_t n_logits, int n_threads) {
+Result<Scratch> Scratch::create(const Engine::Impl& engine, const SequenceSizes& sizes) {
+  const uint32_t batch = sizes.batch;
   const ModelConfig& c = engine.config;
   const uint64_t embedding = round_up(c.embedding_length, kCellRows);
   const uint64_t widest = std::max<uint64_t>({c.embedding_length, c.q_width(), c.feed_forward_length});
-  const uint64_t blocks_one = engine.has_quantized ? Activations::shape(1, widest, false).bytes_needed() : 0;
-  const uint64_t floats_one = engine.has_float ? Activations::shape(1, widest, true).bytes_needed() : 0;
-  const uint64_t blocks_all =
-      engine.has_quantized ? Activations::shape(batch, widest, false).bytes_needed() : 0;
-  const uint64_t floats_all = engine.has_float ? Activations::shape(batch, widest, true).bytes_needed() : 0;
+  const auto bytes = [&](uint32_t n_tokens, ActivationKind kind) {
+    const bool needed = kind == ActivationKind::kFloat ? engine.has_float : engine.has_quantized;
+    return needed ? Activations::shape(n_tokens, widest, kind).bytes_needed() : 0;
+  };
+  const uint64_t blocks_one = bytes(1, sizes.activations), floats_one = bytes(1, ActivationKind::kFloat);
+  const uint64_t blocks_all = bytes(batch, sizes.activations),
+                 floats_all = bytes(batch, ActivationKind::kFloat);
   const uint64_t attention_floats = (engine.qkv_stride + c.q_width()) * batch;
 
   Scratch s;
+  s.activations = sizes.activations;
   s.logits_stride = round_up(c.vocab_size, kCellRows);
   Arena& m = s.memory;
   const uint64_t x = m.add<float>(batch * embedding), y = m.add<float>(batch * embedding);
@@ -50,19 +53,20 @@ Result<Scratch> Scratch::create(const Engine::Impl& engine, uint32_t context, ui
   const uint64_t rope = m.add<float>(uint64_t{batch} * c.n_rot),
                  rope_local = m.add<float>(uint64_t{batch} * c.n_rot);
   const uint64_t blocks = m.add<uint8_t>(blocks_all), floats = m.add<uint8_t>(floats_all);
-  const uint64_t logits = m.add<float>(n_logits * s.logits_stride);
+  const uint64_t logits = m.add<float>(sizes.n_logits * s.logits_stride);
   struct Offsets {
     uint64_t x, rows, heads, half, attention, blocks, floats;
   };
   std::vector<Offsets> offsets;
-  for (int i = 0; i < n_threads; i++)
-    offsets.push_back({.x = m.add<float>(embedding),
-                       .rows = m.add<float>(kPanel * embedding),
-                       .heads = m.add<float>(uint64_t{2} * kMaxAttentionQueries * engine.head_dim_padded),
-                       .half = m.add<uint16_t>(engine.head_dim_padded),
-                       .attention = m.add<float>(attention_scratch_floats(context) * kMaxAttentionQueries),
-                       .blocks = m.add<uint8_t>(blocks_one),
-                       .floats = m.add<uint8_t>(floats_one)});
+  for (int i = 0; i < sizes.n_threads; i++)
+    offsets.push_back(
+        {.x = m.add<float>(embedding),
+         .rows = m.add<float>(kPanel * embedding),
+         .heads = m.add<float>(uint64_t{2} * kMaxAttentionQueries * engine.head_dim_padded),
+         .half = m.add<uint16_t>(engine.head_dim_padded),
+         .attention = m.add<float>(attention_scratch_floats(sizes.context) * kMaxAttentionQueries),
+         .blocks = m.add<uint8_t>(blocks_one),
+         .floats = m.add<uint8_t>(floats_one)});
   PIXELLM_CHECK(m.reserve("working memory"));
 
   s.x = m.at<float>(x);

@@ -95,7 +95,11 @@ Result<std::unique_ptr<Session>> Session::create(const Engine& engine, ThreadPoo
   s->n_logits = logits_at_once(config.vocab_size, s->batch);
   s->computation = PIXELLM_TRY(make_computation(
       *s->engine,
-      {.context = s->context, .batch = s->batch, .n_logits = s->n_logits, .n_threads = pool.size()}));
+      {.context = s->context,
+       .batch = s->batch,
+       .n_logits = s->n_logits,
+       .n_threads = pool.size(),
+       .activations = options.activations}));
   return std::unique_ptr<Session>(new Session(std::move(s)));
 }
 

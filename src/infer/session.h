@@ -47,6 +47,9 @@ class Engine {
 struct SessionOptions {
   uint32_t context = 0;  // positions; 0: the model's context length, at most kDefaultContext
   uint32_t batch = 512;  // prompt tokens per step, at least 1
+  // What quantised weights are multiplied with. kInt16 is two hundred times as fine and reads no more memory; see
+  // spec/arithmetic.md. Not kFloat.
+  ActivationKind activations = ActivationKind::kInt8;
 };
 inline constexpr uint32_t kDefaultContext = 4096;
 

@@ -55,11 +55,11 @@ struct TokenLogits {
 };
 
 // Every token's logits, in one feed_each.
-inline TokenLogits run_each(const Engine& engine, std::span<const TokenId> ids, int n_threads,
-                            uint32_t batch) {
+inline TokenLogits run_each(const Engine& engine, std::span<const TokenId> ids, int n_threads, uint32_t batch,
+                            ActivationKind activations = ActivationKind::kInt8) {
   TokenLogits run;
   ThreadPool pool(n_threads);
-  auto session = Session::create(engine, pool, {.context = 0, .batch = batch});
+  auto session = Session::create(engine, pool, {.context = 0, .batch = batch, .activations = activations});
   if (!session) return {{}, session.error().message};
   auto fed =
       (*session)->feed_each(ids, [&](uint32_t position, std::span<const float> logits) -> Result<void> {
@@ -73,9 +73,9 @@ inline TokenLogits run_each(const Engine& engine, std::span<const TokenId> ids, 
 
 // The last token's logits, in one feed.
 inline std::vector<float> run_last(const Engine& engine, std::span<const TokenId> ids, int n_threads,
-                                   uint32_t batch) {
+                                   uint32_t batch, ActivationKind activations = ActivationKind::kInt8) {
   ThreadPool pool(n_threads);
-  auto session = Session::create(engine, pool, {.context = 0, .batch = batch});
+  auto session = Session::create(engine, pool, {.context = 0, .batch = batch, .activations = activations});
   if (!session || !(*session)->feed(ids)) return {};
   return {(*session)->logits().begin(), (*session)->logits().end()};
 }

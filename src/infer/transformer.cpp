@@ -34,8 +34,7 @@ class Transformer final : public Computation {
 
 MadeComputation make_transformer(const Engine::Impl& engine, const SequenceSizes& sizes) {
   KvCache cache = PIXELLM_TRY(KvCache::create(engine, sizes.context));
-  Scratch scratch =
-      PIXELLM_TRY(Scratch::create(engine, sizes.context, sizes.batch, sizes.n_logits, sizes.n_threads));
+  Scratch scratch = PIXELLM_TRY(Scratch::create(engine, sizes));
   return std::make_unique<Transformer>(engine, std::move(cache), std::move(scratch));
 }
 

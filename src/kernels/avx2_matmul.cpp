@@ -16,7 +16,8 @@ inline constexpr bool kSignedBytes = true;
 template <int kMaxWeight>
 inline constexpr int kGroupsAtOnce = 1;  // row groups that share a panel's loads
 template <int kMaxWeight, int R>
-inline constexpr int kTokensAtOnce = 4;
+inline constexpr int kSlotsAtOnce = 4;
+inline constexpr int kSpanSums = 8;  // sums of a few slots that stay in registers
 inline constexpr int kFloatGroupsSingle = 4, kFloatGroupsPanel = 1, kFloatTokensAtOnce = 4;
 
 using Words = uint32_t __attribute__((vector_size(32)));

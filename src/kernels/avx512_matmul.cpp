@@ -14,7 +14,8 @@ inline constexpr bool kSignedBytes = false;  // vpdpbusd takes unsigned weights
 template <int kMaxWeight>
 inline constexpr int kGroupsAtOnce = 2;  // row groups that share a panel's loads
 template <int kMaxWeight, int R>
-inline constexpr int kTokensAtOnce = 8;
+inline constexpr int kSlotsAtOnce = 8;
+inline constexpr int kSpanSums = 16;  // sums of a few slots that stay in registers
 inline constexpr int kFloatGroupsSingle = 4, kFloatGroupsPanel = 2, kFloatTokensAtOnce = 8;
 
 using Words = uint32_t __attribute__((vector_size(64)));

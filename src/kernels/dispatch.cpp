@@ -8,9 +8,6 @@
 namespace pixellm {
 namespace {
 
-constexpr uint64_t kBytesPerBlockToken = sizeof(ActBlock<1>);
-static_assert(sizeof(ActBlock<kPanel>) == kPanel * kBytesPerBlockToken);
-
 struct Tables {
   std::array<Kernels, 4> kernels = {};
   size_t count = 0;  // supported here, worst first
@@ -69,17 +66,14 @@ Result<const Kernels*> active_kernels() {
                                                "\"; allowed are scalar, avx2, avx512, neon");
 }
 
-Activations Activations::shape(uint32_t n_tokens, uint64_t k, bool is_float) {
-  return {.n_tokens = n_tokens,
-          .k_padded = round_up(k, kActivationUnit),
-          .panel = n_tokens == 1 ? 1 : kPanel,
-          .data = nullptr,
-          .is_float = is_float};
-}
-
-uint64_t Activations::bytes_needed() const {
-  const uint64_t slots = static_cast<uint64_t>(n_panels()) * static_cast<uint64_t>(panel);
-  return slots * (is_float ? k_padded * sizeof(float) : k_padded / 32 * kBytesPerBlockToken);
+Activations Activations::shape(uint32_t n_tokens, uint64_t k, ActivationKind kind) {
+  Activations a{.n_tokens = n_tokens, .k_padded = round_up(k, kActivationUnit), .kind = kind};
+  const uint64_t slots = static_cast<uint64_t>(a.planes()) * n_tokens;
+  a.panel = slots <= 1                         ? 1
+            : a.is_float() || slots > 4        ? kPanel
+            : slots == 2                       ? 2
+                                               : 4;
+  return a;
 }
 
 }  // namespace pixellm

@@ -106,20 +106,34 @@ TEST_F(Dispatch, AnIsaOfAnotherMachineIsUnsupported) {
 }
 
 TEST(ActivationShape, OneTokenIsAPanelOfOne) {
-  const Activations one = Activations::shape(1, 576, false);
+  const Activations one = Activations::shape(1, 576, ActivationKind::kInt8);
   EXPECT_EQ(one.panel, 1);
   EXPECT_EQ(one.n_panels(), 1u);
   EXPECT_EQ(one.k_padded, 768u);
   EXPECT_EQ(one.bytes_needed(), 768 / 32 * sizeof(ActBlock<1>));
-  EXPECT_EQ(Activations::shape(1, 576, true).bytes_needed(), 768 * sizeof(float));
+  EXPECT_EQ(Activations::shape(1, 576, ActivationKind::kFloat).bytes_needed(), 768 * sizeof(float));
 }
 
 TEST(ActivationShape, MoreTokensFillPanelsOfEight) {
-  const Activations nine = Activations::shape(9, 256, false);
+  const Activations nine = Activations::shape(9, 256, ActivationKind::kInt8);
   EXPECT_EQ(nine.panel, kPanel);
   EXPECT_EQ(nine.n_panels(), 2u);
   EXPECT_EQ(nine.bytes_needed(), 2 * 256 / 32 * sizeof(ActBlock<kPanel>));
-  EXPECT_EQ(Activations::shape(9, 256, true).bytes_needed(), 2 * 256 * kPanel * sizeof(float));
+  EXPECT_EQ(Activations::shape(9, 256, ActivationKind::kFloat).bytes_needed(),
+            2 * 256 * kPanel * sizeof(float));
+}
+
+TEST(ActivationShape, FewTokensFillSmallPanelsAndTwoPlanesTakeTwoSlots) {
+  const auto panel = [](uint32_t n, ActivationKind kind) { return Activations::shape(n, 64, kind).panel; };
+  EXPECT_EQ(panel(2, ActivationKind::kInt8), 2);
+  EXPECT_EQ(panel(3, ActivationKind::kInt8), 4);
+  EXPECT_EQ(panel(4, ActivationKind::kInt8), 4);
+  EXPECT_EQ(panel(5, ActivationKind::kInt8), kPanel);
+  EXPECT_EQ(panel(1, ActivationKind::kInt16), 2);
+  EXPECT_EQ(panel(2, ActivationKind::kInt16), 4);
+  EXPECT_EQ(panel(3, ActivationKind::kInt16), kPanel);
+  EXPECT_EQ(panel(2, ActivationKind::kFloat), kPanel);
+  EXPECT_EQ(Activations::shape(5, 64, ActivationKind::kInt16).n_panels(), 2u);
 }
 
 }  // namespace

@@ -32,30 +32,32 @@ class Guarded {
 
 class GuardedProducts : public testing::TestWithParam<const Kernels*> {};
 
-TEST_P(GuardedProducts, StayInsideTheirArrays) {
-  const Kernels& k = *GetParam();
-  for (const TypeTraits& tr : kTypes) {
-    const uint64_t columns = tr.block_elements == 256 ? 1280 : 1120;
-    for (const uint32_t n_tokens : {1u, 3u, 8u, 41u}) {
-      for (const uint64_t n_rows : {16u, 80u}) {
-        const RandomMatrix m(tr.type, n_rows, columns, 1, false);
-        const std::vector<float> x = bell_curve(n_tokens * columns, 2);
-        for (const bool at_back : {false, true}) {
-          const Guarded cells(m.cells.size(), at_back), input(x.size() * sizeof(float), at_back);
-          std::memcpy(cells.data(), m.cells.data(), m.cells.size());
-          std::memcpy(input.data(), x.data(), x.size() * sizeof(float));
-          Activations act = Activations::shape(n_tokens, columns, is_float_type(tr.type));
-          const Guarded panels(act.bytes_needed(), at_back);
-          act.data = panels.data();
-          k.prepare(input.floats(), columns, columns, 0, act.n_panels(), act);
-          const Guarded y(n_tokens * n_rows * sizeof(float), at_back);
-          const CellMatrixView w = contiguous_cells(tr.type, n_rows, columns, cells.data());
-          k.matmul[static_cast<size_t>(type_index(tr.type))](w, 0, w.n_groups(), act, y.floats(), n_rows);
-          EXPECT_TRUE(std::isfinite(y.floats()[n_tokens * n_rows - 1])) << tr.name;
-        }
-      }
-    }
+void multiply_guarded(const Kernels& k, TensorType type, uint32_t n_tokens, uint64_t n_rows,
+                      ActivationKind kind) {
+  const uint64_t columns = traits(type).block_elements == 256 ? 1280 : 1120;
+  const RandomMatrix m(type, n_rows, columns, 1, false);
+  const std::vector<float> x = bell_curve(n_tokens * columns, 2);
+  for (const bool at_back : {false, true}) {
+    const Guarded cells(m.cells.size(), at_back), input(x.size() * sizeof(float), at_back);
+    std::memcpy(cells.data(), m.cells.data(), m.cells.size());
+    std::memcpy(input.data(), x.data(), x.size() * sizeof(float));
+    Activations act = Activations::shape(n_tokens, columns, kind);
+    const Guarded panels(act.bytes_needed(), at_back);
+    act.data = panels.data();
+    k.prepare(input.floats(), columns, columns, 0, act.n_panels(), act);
+    const Guarded y(n_tokens * n_rows * sizeof(float), at_back);
+    const CellMatrixView w = contiguous_cells(type, n_rows, columns, cells.data());
+    k.matmul[static_cast<size_t>(type_index(type))](w, 0, w.n_groups(), act, y.floats(), n_rows);
+    EXPECT_TRUE(std::isfinite(y.floats()[n_tokens * n_rows - 1])) << traits(type).name;
   }
+}
+
+TEST_P(GuardedProducts, StayInsideTheirArrays) {
+  for (const TypeTraits& tr : kTypes)
+    for (const ActivationKind kind : kinds_for(tr.type))
+      for (const uint32_t n_tokens : {1u, 2u, 3u, 8u, 41u})
+        for (const uint64_t n_rows : {16u, 80u})
+          multiply_guarded(*GetParam(), tr.type, n_tokens, n_rows, kind);
 }
 
 INSTANTIATE_TEST_SUITE_P(Isas, GuardedProducts, testing::ValuesIn(available_kernels()), kernels_name);

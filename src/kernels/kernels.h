@@ -3,7 +3,7 @@
 // scalar.cpp defines what is correct.
 //
 //   const Kernels& k = *PIXELLM_TRY(active_kernels());               // PIXELLM_ISA=scalar|avx2|avx512|neon forces one
-//   k.prepare(x, stride, columns, 0, act.n_panels(), act);            // f32 -> int8 panels (or float panels)
+//   k.prepare(x, stride, columns, 0, act.n_panels(), act);            // f32 -> panels
 //   k.matmul[type_index(w.type)](w, group_begin, group_end, activations, y, y_stride);
 // No I/O, no printing, no allocation; all functions are thread-safe and meant to be called on a part of the work.
 #pragma once
@@ -21,44 +21,59 @@ namespace pixellm {
 
 enum class Isa : uint8_t { kScalar, kAvx2, kAvx512, kNeon };
 
-// ---- Activations: the right-hand side of a product, in panels of tokens.
+// ---- Activations: the right-hand side of a product, in panels of slots.
 //
-// Tokens come in panels of P = 1 (a single token) or P = kPanel (more); the last panel's unused slots are zero.
-// For quantised weights a panel is k_padded/32 blocks of ActBlock<P>; for float weights it is k_padded * P floats,
-// [k][P]. k_padded is k rounded up to 256, the rest zero.
+// For quantised weights a token takes one slot of int8 values (kInt8), or two neighbouring ones (kInt16): the values, and
+// what rounding them left over in steps 254 times as fine. Slots come in panels of P = 1, 2 or 4, the fewest that hold the
+// batch, else kPanel; the last panel's unused slots are zero. A panel is k_padded/32 blocks of ActBlock<P>. For float weights
+// (kFloat) a token takes one slot of floats, a panel of P = 1 or kPanel is k_padded * P of them, [k][P]. k_padded is k
+// rounded up to 256, the rest zero.
 inline constexpr int kPanel = 8;
 inline constexpr uint64_t kActivationUnit = 256;   // k_padded is a multiple
 
-// 32 values of P tokens. dx = amax/127, q = round_to_even(x * (127/amax)) clamped to +-127; dx = 0 and q = 0 when
-// amax < 2^-90. sx = dx * float(sum of q). start_*: where an int32 accumulator of unsigned weight bytes begins so that
-// it ends as 0x4B400000 + the signed sum, whose bits are the float 12582912 + sum.
+enum class ActivationKind : uint8_t { kInt8, kInt16, kFloat };
+
+// 32 values of P slots. A token's first slot: dx = amax/127, q = round_to_even(x * (127/amax)) clamped to +-127; dx = 0 and
+// q = 0 when amax < 2^-90; sx = dx * float(sum of q). Its second: the same of r = fma(-q, dx, x) with dx/254 for dx; then sx of
+// the first is fma(dx/254, float(sum of the second's q), dx * float(sum of q)) and sx of the second 0. start_*: where an
+// int32 accumulator of unsigned weight bytes begins so that it ends as 0x4B400000 + the signed sum, whose bits are the float
+// 12582912 + sum.
 template <int P>
 struct alignas(64) ActBlock {
-  int8_t q[8][P][4];        // q[j][t][i]: column 4j+i of token t
+  int8_t q[8][P][4];        // q[j][s][i]: column 4j+i of slot s
   float dx[P], sx[P];
   int32_t start_128[P];     // 0x4B400000 - 128 * sum   (Q8_0 as offset bytes)
   int32_t start_8[P];       // - 8 * sum                (Q4_0)
   int32_t start_16[P];      // - 16 * sum               (Q5_0)
   int32_t start_32[2][P];   // - 32 * sum of columns 0..15, of 16..31   (Q6_K)
 };
-static_assert(sizeof(ActBlock<1>) == 64 && sizeof(ActBlock<kPanel>) == 512);
+static_assert(sizeof(ActBlock<1>) == 64 && sizeof(ActBlock<2>) == 128 && sizeof(ActBlock<4>) == 256 &&
+              sizeof(ActBlock<kPanel>) == 512);
 
 struct Activations {
   uint32_t n_tokens = 0;
   uint64_t k_padded = 0;
-  int panel = 1;             // 1 or kPanel
+  ActivationKind kind = ActivationKind::kInt8;
+  int panel = 1;             // slots
   void* data = nullptr;      // 64-byte aligned; see bytes_needed()
-  bool is_float = false;     // floats for float weights, else ActBlocks
 
-  uint32_t n_panels() const { return static_cast<uint32_t>(ceil_div(n_tokens, static_cast<uint64_t>(panel))); }
-  const ActBlock<1>* blocks1(uint32_t p) const { return static_cast<const ActBlock<1>*>(data) + p * (k_padded / 32); }
-  const ActBlock<kPanel>* blocks8(uint32_t p) const {
-    return static_cast<const ActBlock<kPanel>*>(data) + p * (k_padded / 32);
+  bool is_float() const { return kind == ActivationKind::kFloat; }
+  int planes() const { return kind == ActivationKind::kInt16 ? 2 : 1; }
+  uint32_t tokens_per_panel() const { return static_cast<uint32_t>(panel / planes()); }
+  uint32_t n_panels() const { return static_cast<uint32_t>(ceil_div(n_tokens, uint64_t{tokens_per_panel()})); }
+  uint64_t panel_bytes() const {
+    return static_cast<uint64_t>(panel) * (is_float() ? k_padded * sizeof(float) : k_padded / 32 * sizeof(ActBlock<1>));
   }
-  const float* floats(uint32_t p) const { return static_cast<const float*>(data) + p * k_padded * static_cast<uint64_t>(panel); }
-  // The shape of a batch: panel 1 for one token, kPanel for more.
-  static Activations shape(uint32_t n_tokens, uint64_t k, bool is_float);
-  uint64_t bytes_needed() const;
+  uint64_t bytes_needed() const { return n_panels() * panel_bytes(); }
+
+  template <int P>
+  ActBlock<P>* blocks(uint32_t p) const {
+    return static_cast<ActBlock<P>*>(data) + p * (k_padded / 32);
+  }
+  float* floats(uint32_t p) const { return static_cast<float*>(data) + p * k_padded * static_cast<uint64_t>(panel); }
+
+  // Panels for a batch; data is left to the caller.
+  static Activations shape(uint32_t n_tokens, uint64_t k, ActivationKind kind);
 };
 
 // ---- Attention over an f16 cache, one KV head.
@@ -89,13 +104,12 @@ struct Kernels {
 
   // y[t * y_stride + row] = W x_t for row groups [group_begin, group_end) of 16 rows and every token t. Writes all 16
   // rows of a group: y has room for 16 * n_groups floats a token (y_stride at least that). Padded rows get 0.
-  // w.type selects the entry: type_index(w.type). Float types need is_float activations, the others blocks.
+  // w.type selects the entry: type_index(w.type). Float types need kFloat activations, the others int8 or int16.
   using Matmul = void (*)(const CellMatrixView& w, uint64_t group_begin, uint64_t group_end, const Activations& x, float* y,
                           uint64_t y_stride);
   std::array<Matmul, kTypes.size()> matmul;
 
-  // x: n_tokens rows of k floats, `stride` apart. Fills panels [panel_begin, panel_end) of `out`
-  // (int8 blocks, or floats when out.is_float).
+  // x: n_tokens rows of k floats, `stride` apart. Fills panels [panel_begin, panel_end) of `out`.
   void (*prepare)(const float* x, uint64_t stride, uint64_t k, uint32_t panel_begin, uint32_t panel_end, const Activations& out);
 
   void (*rms_norm)(const float* x, const float* weight, uint64_t n, float eps, float* y);   // weight may be null (ones)

@@ -8,8 +8,9 @@ namespace {
 
 class IsaBlocking : public testing::TestWithParam<const Kernels*> {};
 
-std::vector<float> multiply(const Kernels& k, const CellMatrixView& w, const float* x, uint32_t n_tokens) {
-  OwnedActivations act(n_tokens, w.k, is_float_type(w.type));
+std::vector<float> multiply(const Kernels& k, const CellMatrixView& w, const float* x, uint32_t n_tokens,
+                            ActivationKind kind) {
+  OwnedActivations act(n_tokens, w.k, kind);
   k.prepare(x, w.k, w.k, 0, act.view.n_panels(), act.view);
   std::vector<float> y(n_tokens * w.n_groups() * kCellRows, -7.0f);
   k.matmul[static_cast<size_t>(type_index(w.type))](w, 0, w.n_groups(), act.view, y.data(),
@@ -27,13 +28,15 @@ TEST_P(IsaBlocking, ManyTokensEqualEachTokenAlone) {
   for (const TypeTraits& tr : kTypes) {
     const RandomMatrix m(tr.type, 40, kColumns, 5, false);
     const CellMatrixView w = contiguous_cells(tr.type, m.n_rows, m.k, m.cells.data());
-    const std::vector<float> all = multiply(k, w, x.data(), kTokens);
-    for (uint32_t t = 0; t < kTokens; t++) {
-      const std::vector<float> alone = multiply(kScalarKernels, w, x.data() + t * kColumns, 1);
-      const std::vector<float> row(all.begin() + t * 48, all.begin() + (t + 1) * 48);
-      ASSERT_TRUE(same_bits(row, alone)) << tr.name << " token " << t;
-      if (t % 30 == 7) {
-        ASSERT_TRUE(same_bits(multiply(k, w, x.data() + t * kColumns, 1), alone)) << tr.name;
+    for (const ActivationKind kind : kinds_for(tr.type)) {
+      const std::vector<float> all = multiply(k, w, x.data(), kTokens, kind);
+      for (uint32_t t = 0; t < kTokens; t++) {
+        const std::vector<float> alone = multiply(kScalarKernels, w, x.data() + t * kColumns, 1, kind);
+        const std::vector<float> row(all.begin() + t * 48, all.begin() + (t + 1) * 48);
+        ASSERT_TRUE(same_bits(row, alone)) << tr.name << " token " << t;
+        if (t % 30 == 7) {
+          ASSERT_TRUE(same_bits(multiply(k, w, x.data() + t * kColumns, 1, kind), alone)) << tr.name;
+        }
       }
     }
   }
@@ -58,10 +61,11 @@ TEST_P(IsaBlocking, ExtremeSumsAreExact) {
         std::vector<float> x(9 * kColumns);
         for (uint64_t i = 0; i < x.size(); i++)
           x[i] = pattern == 0 || (pattern == 2 && i % 2 == 0) ? 3.0f : -3.0f;
-        for (const uint32_t n_tokens : {1u, 9u})
-          ASSERT_TRUE(
-              same_bits(multiply(k, w, x.data(), n_tokens), multiply(kScalarKernels, w, x.data(), n_tokens)))
-              << tr.name << " quant " << quant << " pattern " << pattern << " tokens " << n_tokens;
+        for (const ActivationKind kind : kinds_for(tr.type))
+          for (const uint32_t n_tokens : {1u, 2u, 3u, 9u})
+            ASSERT_TRUE(same_bits(multiply(k, w, x.data(), n_tokens, kind),
+                                  multiply(kScalarKernels, w, x.data(), n_tokens, kind)))
+                << tr.name << " quant " << quant << " pattern " << pattern << " tokens " << n_tokens;
       }
     }
   }

@@ -87,9 +87,4 @@ class ChunkWalk {
   CellWalk walk_[R];
 };
 
-template <int P>
-PIXELLM_INLINE ActBlock<P>* panel_blocks(const Activations& x, uint32_t panel) {
-  return static_cast<ActBlock<P>*>(x.data) + panel * (x.k_padded / 32);
-}
-
 }  // namespace pixellm

@@ -8,7 +8,7 @@
 namespace pixellm {
 namespace {
 
-constexpr uint32_t kTokenCounts[] = {1, 2, 7, 8, 9, 17};
+constexpr uint32_t kTokenCounts[] = {1, 2, 3, 4, 5, 8, 9, 17};
 
 // Ordinary tokens, and among them zero blocks, blocks below the smallest scale and blocks with one huge
 // value.
@@ -69,21 +69,28 @@ std::vector<uint64_t> columns_of(TensorType type) {
 
 // ---- Scalar against float64
 
-// The activations that a product really sees: dx * q, or x itself for float weights.
+// Slots of a token in a block: dx * q, and dx * q of the finer plane where there is one.
+template <int P>
+double seen_in(const Activations& a, uint32_t token, uint64_t column) {
+  const ActBlock<P>& b = a.blocks<P>(token / a.tokens_per_panel())[column / 32];
+  double x = 0;
+  for (int plane = 0; plane < a.planes(); plane++) {
+    const int s = static_cast<int>(token % a.tokens_per_panel()) * a.planes() + plane;
+    x += static_cast<double>(b.dx[s]) * b.q[column % 32 / 4][s][column % 4];
+  }
+  return x;
+}
+
+// The activations that a product really sees: of quantised weights, or x itself for float weights.
 std::vector<double> seen(const Activations& a, uint32_t token, uint64_t k) {
   std::vector<double> x(k);
   const auto panel = static_cast<uint32_t>(a.panel);
-  for (uint64_t c = 0; c < k; c++) {
-    if (a.is_float) {
-      x[c] = a.floats(token / panel)[c * panel + token % panel];
-    } else if (a.panel == 1) {
-      const ActBlock<1>& b = a.blocks1(token)[c / 32];
-      x[c] = static_cast<double>(b.dx[0]) * b.q[c % 32 / 4][0][c % 4];
-    } else {
-      const ActBlock<kPanel>& b = a.blocks8(token / panel)[c / 32];
-      x[c] = static_cast<double>(b.dx[token % panel]) * b.q[c % 32 / 4][token % panel][c % 4];
-    }
-  }
+  for (uint64_t c = 0; c < k; c++)
+    x[c] = a.is_float()   ? a.floats(token / panel)[c * panel + token % panel]
+           : a.panel == 1 ? seen_in<1>(a, token, c)
+           : a.panel == 2 ? seen_in<2>(a, token, c)
+           : a.panel == 4 ? seen_in<4>(a, token, c)
+                          : seen_in<kPanel>(a, token, c);
   return x;
 }
 
@@ -93,32 +100,35 @@ class ScalarProducts : public testing::TestWithParam<TensorType> {};
 // factors' own.
 TEST_P(ScalarProducts, LieWithinTheirBoundOfFloat64) {
   const TensorType type = GetParam();
-  const bool is_float = is_float_type(type);
-  for (const uint64_t k : columns_of(type)) {
-    for (const uint32_t n_tokens : {1u, 3u}) {
-      const RandomMatrix m(type, 21, k, k + n_tokens, false);
-      const std::vector<float> x = token_rows(n_tokens, k, k);
-      OwnedActivations act(n_tokens, k, is_float);
-      kScalarKernels.prepare(x.data(), k, k, 0, act.view.n_panels(), act.view);
-      std::vector<float> y(n_tokens * 32, -1.0f);
-      const CellMatrixView view = contiguous_cells(type, m.n_rows, k, m.cells.data());
-      kScalarKernels.matmul[type_index(type)](view, 0, 2, act.view, y.data(), 32);
-      const double n_fma = is_float ? static_cast<double>(k) : 2.0 * static_cast<double>(ceil_div(k, 32));
-      for (uint32_t t = 0; t < n_tokens; t++) {
-        const std::vector<double> a = seen(act.view, t, k);
-        for (uint64_t r = 0; r < 32; r++) {
-          if (r >= m.n_rows) {
-            EXPECT_EQ(y[t * 32 + r], 0.0f);
-            continue;
+  for (const ActivationKind kind : kinds_for(type)) {
+    for (const uint64_t k : columns_of(type)) {
+      for (const uint32_t n_tokens : {1u, 3u, 9u}) {
+        const RandomMatrix m(type, 21, k, k + n_tokens, false);
+        const std::vector<float> x = token_rows(n_tokens, k, k);
+        OwnedActivations act(n_tokens, k, kind);
+        kScalarKernels.prepare(x.data(), k, k, 0, act.view.n_panels(), act.view);
+        std::vector<float> y(n_tokens * 32, -1.0f);
+        const CellMatrixView view = contiguous_cells(type, m.n_rows, k, m.cells.data());
+        kScalarKernels.matmul[type_index(type)](view, 0, 2, act.view, y.data(), 32);
+        const double n_fma = act.view.is_float()
+                                 ? static_cast<double>(k)
+                                 : 2.0 * act.view.planes() * static_cast<double>(ceil_div(k, 32));
+        for (uint32_t t = 0; t < n_tokens; t++) {
+          const std::vector<double> a = seen(act.view, t, k);
+          for (uint64_t r = 0; r < 32; r++) {
+            if (r >= m.n_rows) {
+              EXPECT_EQ(y[t * 32 + r], 0.0f);
+              continue;
+            }
+            const std::vector<float> w = m.row(r), offset = m.row_offsets(r);
+            double dot = 0, size = 0;
+            for (uint64_t c = 0; c < k; c++) {
+              dot += static_cast<double>(w[c]) * a[c];
+              size += (std::fabs(w[c]) + 2.0 * std::fabs(offset[c])) * std::fabs(a[c]);
+            }
+            EXPECT_NEAR(y[t * 32 + r], dot, (n_fma + 8) * 0x1p-24 * size + 1e-40)
+                << traits(type).name << " k " << k << " row " << r << " token " << t;
           }
-          const std::vector<float> w = m.row(r), offset = m.row_offsets(r);
-          double dot = 0, size = 0;
-          for (uint64_t c = 0; c < k; c++) {
-            dot += static_cast<double>(w[c]) * a[c];
-            size += (std::fabs(w[c]) + 2.0 * std::fabs(offset[c])) * std::fabs(a[c]);
-          }
-          EXPECT_NEAR(y[t * 32 + r], dot, (n_fma + 8) * 0x1p-24 * size + 1e-40)
-              << traits(type).name << " k " << k << " row " << r << " token " << t;
         }
       }
     }
@@ -137,18 +147,18 @@ INSTANTIATE_TEST_SUITE_P(Types, ScalarProducts, testing::ValuesIn(all_types()), 
 
 TEST(ScalarPrepare, RoundsEveryValueToTheNearestStep) {
   constexpr uint64_t kColumns = 100;
-  const std::vector<float> x = bell_curve(3 * kColumns, 5);
-  OwnedActivations act(3, kColumns, false);
+  const std::vector<float> x = bell_curve(5 * kColumns, 5);
+  OwnedActivations act(5, kColumns, ActivationKind::kInt8);
   ASSERT_EQ(act.view.k_padded, 256u);
   std::memset(act.memory.data(), 0x55, act.memory.size());
   kScalarKernels.prepare(x.data(), kColumns, kColumns, 0, 1, act.view);
   for (uint64_t b = 0; b < 8; b++) {
-    const ActBlock<kPanel>& block = act.view.blocks8(0)[b];
+    const ActBlock<kPanel>& block = act.view.blocks<kPanel>(0)[b];
     for (uint64_t t = 0; t < kPanel; t++) {
       float amax = 0;
       int sum[2] = {0, 0};
       for (uint64_t c = 0; c < 32; c++) {
-        const float v = t < 3 && 32 * b + c < kColumns ? x[t * kColumns + 32 * b + c] : 0.0f;
+        const float v = t < 5 && 32 * b + c < kColumns ? x[t * kColumns + 32 * b + c] : 0.0f;
         const int q = block.q[c / 4][t][c % 4];
         amax = std::max(amax, std::fabs(v));
         sum[c / 16] += q;
@@ -172,9 +182,9 @@ TEST(ScalarPrepare, RoundsTiesToEvenAndDropsWhatIsTooSmall) {
   x[2] = 1.5f;
   x[3] = -2.5f;
   for (int i = 32; i < 64; i++) x[static_cast<uint64_t>(i)] = 0x1p-91f;
-  OwnedActivations act(1, 64, false);
+  OwnedActivations act(1, 64, ActivationKind::kInt8);
   kScalarKernels.prepare(x.data(), 64, 64, 0, 1, act.view);
-  const ActBlock<1>* b = act.view.blocks1(0);
+  const ActBlock<1>* b = act.view.blocks<1>(0);
   EXPECT_EQ(b[0].q[0][0][0], 127);
   EXPECT_EQ(b[0].q[0][0][1], 0);
   EXPECT_EQ(b[0].q[0][0][2], 2);
@@ -183,37 +193,74 @@ TEST(ScalarPrepare, RoundsTiesToEvenAndDropsWhatIsTooSmall) {
   EXPECT_EQ(b[1].q[3][0][1], 0);
 }
 
+TEST(ScalarPrepare, TwoPlanesAreTwoHundredTimesFiner) {
+  constexpr uint64_t kColumns = 256;
+  for (const uint32_t n_tokens : {1u, 2u, 3u, 6u}) {
+    const std::vector<float> x = bell_curve(n_tokens * kColumns, n_tokens);
+    OwnedActivations act(n_tokens, kColumns, ActivationKind::kInt16);
+    kScalarKernels.prepare(x.data(), kColumns, kColumns, 0, act.view.n_panels(), act.view);
+    for (uint32_t t = 0; t < n_tokens; t++) {
+      const std::vector<double> got = seen(act.view, t, kColumns);
+      for (uint64_t b = 0; b < kColumns; b += 32) {
+        const float* block = x.data() + t * kColumns + b;
+        float amax = 0;
+        for (int c = 0; c < 32; c++) amax = std::max(amax, std::fabs(block[c]));
+        for (uint64_t c = 0; c < 32; c++) EXPECT_NEAR(got[b + c], block[c], amax / 127 / 254 * 0.501);
+      }
+    }
+  }
+  // 127 and 0.3 of 127 steps: q = 127, 0; the rest 0.3 * 254 = 76.2 fine steps
+  std::vector<float> x(32, 0.0f);
+  x[0] = 127.0f;
+  x[1] = 0.3f;
+  OwnedActivations act(1, 32, ActivationKind::kInt16);
+  kScalarKernels.prepare(x.data(), 32, 32, 0, 1, act.view);
+  const ActBlock<2>& b = act.view.blocks<2>(0)[0];
+  EXPECT_EQ(b.q[0][0][0], 127);
+  EXPECT_EQ(b.q[0][1][0], 0);
+  EXPECT_EQ(b.q[0][0][1], 0);
+  EXPECT_EQ(b.q[0][1][1], 76);
+  EXPECT_EQ(b.dx[0], 1.0f);
+  EXPECT_EQ(b.dx[1], 1.0f / 254.0f);
+  EXPECT_EQ(b.sx[0], std::fma(b.dx[1], 76.0f, 127.0f));
+  EXPECT_EQ(b.sx[1], 0.0f);
+  EXPECT_EQ(b.start_8[1], 0x4B400000 - 8 * 76);
+}
+
 // ---- Every ISA against scalar
 
 class IsaProducts : public testing::TestWithParam<const Kernels*> {};
+
+void expect_same_product(const Kernels& k, const CellMatrixView& w, uint32_t n_tokens, ActivationKind kind) {
+  const uint64_t groups = w.n_groups(), y_stride = groups * 16 + 16, stride = w.k + 3;
+  const auto entry = static_cast<size_t>(type_index(w.type));
+  const std::vector<float> x = token_rows(n_tokens, stride, w.k + n_tokens);
+  OwnedActivations act(n_tokens, w.k, kind);
+  kScalarKernels.prepare(x.data(), stride, w.k, 0, act.view.n_panels(), act.view);
+  std::vector<float> expected(n_tokens * y_stride, -7.0f), got = expected;
+  kScalarKernels.matmul[entry](w, 0, groups, act.view, expected.data(), y_stride);
+  const uint64_t middle = groups / 2;
+  k.matmul[entry](w, middle, groups, act.view, got.data(), y_stride);
+  k.matmul[entry](w, 0, middle, act.view, got.data(), y_stride);
+  ASSERT_TRUE(same_bits(got, expected)) << traits(w.type).name << " k " << w.k << " rows " << w.n_rows
+                                        << " tokens " << n_tokens << " kind " << static_cast<int>(kind);
+}
 
 TEST_P(IsaProducts, EqualScalarForEveryTypeBatchAndShape) {
   const Kernels& k = *GetParam();
   ASSERT_EQ(kernels_for(k.isa), &k);
   ASSERT_NE(k.isa, Isa::kScalar);
   for (const TypeTraits& tr : kTypes) {
-    const int entry = type_index(tr.type);
-    const bool is_float = is_float_type(tr.type);
     for (const uint64_t columns : columns_of(tr.type)) {
       for (const uint64_t n_rows : {1u, 16u, 50u, 83u}) {
         if (n_rows == 83 && columns < 300) continue;
         const RandomMatrix m(tr.type, n_rows, columns, columns * 7 + n_rows, n_rows != 16);
         const Broken broken(m, n_rows % 3 + 1, n_rows % 5 + 3);
-        const uint64_t groups = broken.view.n_groups(), y_stride = groups * 16 + 16;
-        for (const uint32_t n_tokens : kTokenCounts) {
-          SCOPED_TRACE(testing::Message()
-                       << tr.name << " k " << columns << " rows " << n_rows << " tokens " << n_tokens);
-          const uint64_t stride = columns + 3;
-          const std::vector<float> x = token_rows(n_tokens, stride, columns + n_tokens);
-          OwnedActivations act(n_tokens, columns, is_float);
-          kScalarKernels.prepare(x.data(), stride, columns, 0, act.view.n_panels(), act.view);
-          std::vector<float> expected(n_tokens * y_stride, -7.0f), got = expected;
-          kScalarKernels.matmul[entry](broken.view, 0, groups, act.view, expected.data(), y_stride);
-          const uint64_t middle = groups / 2;
-          k.matmul[entry](broken.view, middle, groups, act.view, got.data(), y_stride);
-          k.matmul[entry](broken.view, 0, middle, act.view, got.data(), y_stride);
-          ASSERT_TRUE(same_bits(got, expected));
-        }
+        for (const uint32_t n_tokens : kTokenCounts)
+          for (const ActivationKind kind : kinds_for(tr.type)) {
+            expect_same_product(k, broken.view, n_tokens, kind);
+            if (HasFatalFailure()) return;
+          }
       }
     }
   }
@@ -221,13 +268,13 @@ TEST_P(IsaProducts, EqualScalarForEveryTypeBatchAndShape) {
 
 TEST_P(IsaProducts, PrepareEqualsScalar) {
   const Kernels& k = *GetParam();
-  for (const bool is_float : {false, true}) {
+  for (const ActivationKind kind : {ActivationKind::kInt8, ActivationKind::kInt16, ActivationKind::kFloat}) {
     for (const uint64_t columns : {1u, 7u, 31u, 32u, 33u, 64u, 255u, 256u, 257u, 576u, 1000u}) {
       for (const uint32_t n_tokens : kTokenCounts) {
         SCOPED_TRACE(testing::Message()
-                     << "floats " << is_float << " k " << columns << " tokens " << n_tokens);
+                     << "kind " << static_cast<int>(kind) << " k " << columns << " tokens " << n_tokens);
         const std::vector<float> x = token_rows(n_tokens, columns + 5, columns * 3 + n_tokens);
-        OwnedActivations expected(n_tokens, columns, is_float), got(n_tokens, columns, is_float);
+        OwnedActivations expected(n_tokens, columns, kind), got(n_tokens, columns, kind);
         std::memset(expected.memory.data(), 0x77, expected.memory.size());  // blocks have padding
         std::memset(got.memory.data(), 0x77, got.memory.size());
         const uint32_t panels = got.view.n_panels();
@@ -252,11 +299,13 @@ TEST_P(AllProducts, NonFiniteActivationsStayNonFinite) {
   const CellMatrixView view = contiguous_cells(m.type, 16, 64, m.cells.data());
   for (const float bad : {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity(),
                           -std::numeric_limits<float>::infinity()}) {
-    for (const uint32_t n_tokens : {1u, 2u}) {
+    for (const auto& [n_tokens, kind] :
+         {std::pair(1u, ActivationKind::kInt8), std::pair(2u, ActivationKind::kInt8),
+          std::pair(2u, ActivationKind::kInt16)}) {
       for (const uint64_t at : {0u, 5u, 31u, 40u}) {
         std::vector<float> x = bell_curve(n_tokens * 64, 9);
         x[at] = bad;
-        OwnedActivations act(n_tokens, 64, false);
+        OwnedActivations act(n_tokens, 64, kind);
         k.prepare(x.data(), 64, 64, 0, 1, act.view);
         std::vector<float> y(n_tokens * 16);
         k.matmul[type_index(m.type)](view, 0, 1, act.view, y.data(), 16);

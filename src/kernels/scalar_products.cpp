@@ -14,49 +14,66 @@ namespace {
 // |x| by its bits: as ordered as the values, and a NaN stays on top.
 uint32_t magnitude_bits(float x) { return std::bit_cast<uint32_t>(x) & 0x7fffffff; }
 
-// Slot t of a block from 32 columns of one token.
+// One slot of a block from 32 columns in steps of dx. Returns the sum of q; `rest`, if asked for, is what
+// rounding left.
 template <int P>
-void quantize(const float (&x)[32], ActBlock<P>& block, int t) {
+int32_t quantize_slot(const float (&x)[32], float dx, float inverse, ActBlock<P>& block, int s, float* rest) {
+  int32_t sum[2] = {0, 0};
+  for (int c = 0; c < 32; c++) {
+    float q = std::nearbyint(x[c] * inverse);
+    q = q > -127.0f ? q : -127.0f;  // a NaN becomes -127; its dx tells
+    q = q < 127.0f ? q : 127.0f;
+    block.q[c / 4][s][c % 4] = static_cast<int8_t>(q);
+    sum[c / 16] += static_cast<int32_t>(q);
+    if (rest != nullptr) rest[c] = std::fma(-q, dx, x[c]);
+  }
+  const int32_t all = sum[0] + sum[1];
+  block.dx[s] = dx;
+  block.sx[s] = dx * static_cast<float>(all);
+  block.start_128[s] = 0x4B400000 - 128 * all;
+  block.start_8[s] = 0x4B400000 - 8 * all;
+  block.start_16[s] = 0x4B400000 - 16 * all;
+  block.start_32[0][s] = 0x4B400000 - 32 * sum[0];
+  block.start_32[1][s] = 0x4B400000 - 32 * sum[1];
+  return all;
+}
+
+// The slots of one token, from s on.
+template <int P>
+void quantize(const float (&x)[32], ActBlock<P>& block, int s, int planes) {
   uint32_t largest = 0;
   for (const float v : x) largest = std::max(largest, magnitude_bits(v));
   const float amax = std::bit_cast<float>(largest);
   const bool empty = amax < 0x1p-90f;
   const float dx = empty ? 0.0f : amax / 127.0f;
   const float inverse = empty ? 0.0f : 127.0f / amax;
-  int32_t sum[2] = {0, 0};
-  for (int c = 0; c < 32; c++) {
-    float q = std::nearbyint(x[c] * inverse);
-    q = q > -127.0f ? q : -127.0f;  // a NaN becomes -127; its dx tells
-    q = q < 127.0f ? q : 127.0f;
-    block.q[c / 4][t][c % 4] = static_cast<int8_t>(q);
-    sum[c / 16] += static_cast<int32_t>(q);
+  float rest[32];
+  quantize_slot<P>(x, dx, inverse, block, s, rest);
+  if constexpr (P > 1) {
+    if (planes == 1) return;
+    const int32_t fine = quantize_slot<P>(rest, dx / 254.0f, inverse * 254.0f, block, s + 1, nullptr);
+    block.sx[s] = std::fma(block.dx[s + 1], static_cast<float>(fine), block.sx[s]);
+    block.sx[s + 1] = 0.0f;
   }
-  const int32_t all = sum[0] + sum[1];
-  block.dx[t] = dx;
-  block.sx[t] = dx * static_cast<float>(all);
-  block.start_128[t] = 0x4B400000 - 128 * all;
-  block.start_8[t] = 0x4B400000 - 8 * all;
-  block.start_16[t] = 0x4B400000 - 16 * all;
-  block.start_32[0][t] = 0x4B400000 - 32 * sum[0];
-  block.start_32[1][t] = 0x4B400000 - 32 * sum[1];
 }
 
 template <int P>
 void prepare_panels(const float* x, uint64_t stride, uint64_t k, uint32_t begin, uint32_t end,
                     const Activations& out) {
+  const int planes = out.planes();
   for (uint32_t p = begin; p < end; p++) {
-    for (int t = 0; t < P; t++) {
-      const uint64_t token = static_cast<uint64_t>(p) * P + static_cast<uint64_t>(t);
+    for (int s = 0; s < P; s += planes) {
+      const uint64_t token = uint64_t{p} * out.tokens_per_panel() + static_cast<uint64_t>(s / planes);
       const float* row = token < out.n_tokens ? x + token * stride : nullptr;
       for (uint64_t b = 0; b < out.k_padded / 32; b++) {
         float columns[32];
         for (uint64_t c = 0; c < 32; c++)
           columns[c] = row != nullptr && 32 * b + c < k ? row[32 * b + c] : 0.0f;
-        if (out.is_float) {
-          float* floats = static_cast<float*>(out.data) + p * out.k_padded * P;
-          for (uint64_t c = 0; c < 32; c++) floats[(32 * b + c) * P + static_cast<uint64_t>(t)] = columns[c];
+        if (out.is_float()) {
+          for (uint64_t c = 0; c < 32; c++)
+            out.floats(p)[(32 * b + c) * P + static_cast<uint64_t>(s)] = columns[c];
         } else {
-          quantize<P>(columns, static_cast<ActBlock<P>*>(out.data)[p * (out.k_padded / 32) + b], t);
+          quantize<P>(columns, out.blocks<P>(p)[b], s, planes);
         }
       }
     }
@@ -181,27 +198,31 @@ struct Format<TensorType::kQ6_K> {
 };
 
 template <TensorType type, int P>
-void accumulate(const WeightBlock& w, const ActBlock<P>& x, int n_tokens, float* y, uint64_t y_stride) {
+void accumulate(const WeightBlock& w, const ActBlock<P>& x, int planes, int n_tokens, float* y,
+                uint64_t y_stride) {
   for (int t = 0; t < n_tokens; t++, y += y_stride) {
     for (int r = 0; r < 16; r++) {
-      int32_t dot[2] = {0, 0};
-      for (int c = 0; c < 32; c++) dot[c / 16] += w.q[r][c] * x.q[c / 4][t][c % 4];
+      int32_t dot[2][2] = {};  // [columns 0..15 or 16..31][plane]
+      for (int plane = 0; plane < planes; plane++)
+        for (int c = 0; c < 32; c++) dot[c / 16][plane] += w.q[r][c] * x.q[c / 4][t * planes + plane][c % 4];
       float acc = y[r];
-      if (Format<type>::kTwoScales) {
-        for (int i = 0; i < 2; i++) acc = std::fma(static_cast<float>(dot[i]), w.scale[r][i] * x.dx[t], acc);
-      } else {
-        acc = std::fma(static_cast<float>(dot[0] + dot[1]), w.scale[r][0] * x.dx[t], acc);
-      }
-      if (Format<type>::kHasOffset) acc = std::fma(w.offset[r], x.sx[t], acc);
+      if (!Format<type>::kTwoScales)
+        for (int plane = 0; plane < planes; plane++) dot[0][plane] += dot[1][plane];
+      for (int i = 0; i < (Format<type>::kTwoScales ? 2 : 1); i++)
+        for (int plane = 0; plane < planes; plane++)
+          acc = std::fma(static_cast<float>(dot[i][plane]), w.scale[r][i] * x.dx[t * planes + plane], acc);
+      if (Format<type>::kHasOffset) acc = std::fma(w.offset[r], x.sx[t * planes], acc);
       y[r] = acc;
     }
   }
 }
 
-// Live tokens of panel p.
-int tokens_in(const Activations& x, uint32_t p) {
-  return static_cast<int>(
-      std::min(x.n_tokens - p * static_cast<uint32_t>(x.panel), static_cast<uint32_t>(x.panel)));
+template <TensorType type, int P>
+void accumulate_panel(const WeightBlock& w, const Activations& x, uint32_t p, uint64_t block, float* y,
+                      uint64_t y_stride) {
+  const auto n_tokens =
+      static_cast<int>(std::min(x.n_tokens - p * x.tokens_per_panel(), x.tokens_per_panel()));
+  accumulate<type, P>(w, x.blocks<P>(p)[block], x.planes(), n_tokens, y, y_stride);
 }
 
 void clear_group(const Activations& x, float* y, uint64_t y_stride) {
@@ -219,11 +240,15 @@ void matmul_quantized(const CellMatrixView& w, uint64_t group_begin, uint64_t gr
     for (uint64_t c = 0; c < n_cells * kBlocks; c++) {
       Format<type>::read(w.cell(g * n_cells + c / kBlocks), static_cast<int>(c % kBlocks), block);
       for (uint32_t p = 0; p < x.n_panels(); p++) {
-        float* to = y + static_cast<uint64_t>(p) * static_cast<uint64_t>(x.panel) * y_stride + 16 * g;
+        float* to = y + uint64_t{p} * x.tokens_per_panel() * y_stride + 16 * g;
         if (x.panel == 1)
-          accumulate<type, 1>(block, x.blocks1(p)[c], 1, to, y_stride);
+          accumulate_panel<type, 1>(block, x, p, c, to, y_stride);
+        else if (x.panel == 2)
+          accumulate_panel<type, 2>(block, x, p, c, to, y_stride);
+        else if (x.panel == 4)
+          accumulate_panel<type, 4>(block, x, p, c, to, y_stride);
         else
-          accumulate<type, kPanel>(block, x.blocks8(p)[c], tokens_in(x, p), to, y_stride);
+          accumulate_panel<type, kPanel>(block, x, p, c, to, y_stride);
       }
     }
   }
@@ -274,6 +299,10 @@ void prepare(const float* x, uint64_t stride, uint64_t k, uint32_t panel_begin, 
              const Activations& out) {
   if (out.panel == 1)
     prepare_panels<1>(x, stride, k, panel_begin, panel_end, out);
+  else if (out.panel == 2)
+    prepare_panels<2>(x, stride, k, panel_begin, panel_end, out);
+  else if (out.panel == 4)
+    prepare_panels<4>(x, stride, k, panel_begin, panel_end, out);
   else
     prepare_panels<kPanel>(x, stride, k, panel_begin, panel_end, out);
 }

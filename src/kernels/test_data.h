@@ -211,13 +211,19 @@ struct RandomMatrix {
   }
 };
 
+// What a weight type may be multiplied with.
+inline std::vector<ActivationKind> kinds_for(TensorType type) {
+  if (is_float_type(type)) return {ActivationKind::kFloat};
+  return {ActivationKind::kInt8, ActivationKind::kInt16};
+}
+
 // Activations with memory of their own.
 struct OwnedActivations {
   Activations view;
   Aligned<uint8_t> memory;
 
-  OwnedActivations(uint32_t n_tokens, uint64_t k, bool is_float)
-      : view(Activations::shape(n_tokens, k, is_float)), memory(view.bytes_needed()) {
+  OwnedActivations(uint32_t n_tokens, uint64_t k, ActivationKind kind)
+      : view(Activations::shape(n_tokens, k, kind)), memory(view.bytes_needed()) {
     view.data = memory.data();
   }
 };
