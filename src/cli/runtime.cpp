@@ -74,6 +74,13 @@ void add_session_options(CLI::App& app, SessionOptions& options) {
       ->check(CLI::IsMember({ActivationKind::kInt8, ActivationKind::kInt16}))
       ->type_name("8|16")
       ->default_str(options.activations == ActivationKind::kInt8 ? "8" : "16");
+  const std::map<std::string, CacheKind> kinds = {{"8", CacheKind::kInt8}, {"16", CacheKind::kF16}};
+  app.add_option("--kv-cache", options.cache,
+                 "bits of the keys and values kept of every token: 16, or 8 for half the memory")
+      ->transform(CLI::Transformer(kinds))
+      ->check(CLI::IsMember({CacheKind::kInt8, CacheKind::kF16}))
+      ->type_name("8|16")
+      ->default_str("16");
 }
 
 Result<std::unique_ptr<Session>> Runtime::new_session(const SessionOptions& options) const {

@@ -28,7 +28,7 @@ struct Runtime {
   Result<std::unique_ptr<Session>> new_session(const SessionOptions& options) const;
 };
 
-// Options for what a session computes with: --activations.
+// Options for what a session computes with: --activations and --kv-cache.
 void add_session_options(CLI::App& app, SessionOptions& options);
 
 // Only the vocabulary of a model.

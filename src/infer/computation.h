@@ -15,10 +15,20 @@
 
 namespace pixellm {
 
+class Computation;
+
+// Where a token of a step belongs when a step serves several sequences.
+struct Place {
+  Computation* sequence;
+  uint32_t position;
+};
+
 // What one run over the threads does.
 struct Step {
   std::span<const TokenId> ids;  // tokens of this step
   uint32_t position = 0;         // of the first
+  std::span<const Place> places =
+      {};  // one for each token, with kAll; empty: all are of this sequence, one after the other
   // kLast: logits of the last token. kAll: what forward_logits() needs of every token stays. kNone: only the
   // positions' memory is filled.
   enum class Output : uint8_t { kNone, kLast, kAll } output = Output::kLast;
@@ -29,6 +39,7 @@ struct SequenceSizes {
   uint32_t n_logits = 0;            // tokens of one forward_logits() at most
   int n_threads = 1;
   ActivationKind activations = ActivationKind::kInt8;  // of quantised weights; not kFloat
+  CacheKind cache = CacheKind::kF16;
 };
 
 class Computation {
@@ -37,6 +48,9 @@ class Computation {
 
   // Called by every thread of a ThreadPool::run. The last token's logits go to logits(0).
   virtual void forward(const Step& step, Worker& worker) = 0;
+
+  // Whether steps may have `places`.
+  virtual bool serves_others() const { return false; }
 
   // Logits of tokens [first, first + count) of the step that just ran with kAll, to logits(0) to logits(count
   // - 1).

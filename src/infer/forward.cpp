@@ -55,16 +55,18 @@ class Pass {
 
   void run(KvCache& cache, const Step& step) {
     position_ = step.position;
+    cache_ = &cache;
+    places_ = step.places;
     embed(step.ids);
     const uint32_t last = c_.n_layers - 1;
     for (uint32_t i = 0; i <= last; i++) {
       const LayerWeights& layer = e_.layers[i];
       project_in(layer, i > 0 ? &e_.layers[i - 1].ffn_post_norm : nullptr);
       const bool all_queries = i < last || step.output == Step::Output::kAll;
-      rotate_and_store(layer, cache, i, all_queries ? 0 : step.output == Step::Output::kLast ? n_ - 1 : n_);
+      rotate_and_store(layer, i, all_queries ? 0 : step.output == Step::Output::kLast ? n_ - 1 : n_);
       if (i == last && step.output == Step::Output::kNone) return;
       if (!all_queries && n_ > 1) keep_last();
-      attend(layer, cache, i);
+      attend(layer, i);
       project_out(layer);
       feed_forward(layer);
     }
@@ -92,6 +94,14 @@ class Pass {
   float* y_row(uint64_t t) const { return s_.y + t * stride_; }
   float* qkv_row(uint64_t t) const { return s_.qkv + (row_ + t) * e_.qkv_stride; }
 
+  // Where token t of the step stands.
+  uint32_t position(uint64_t t) const {
+    return places_.empty() ? static_cast<uint32_t>(position_ + t) : places_[t].position;
+  }
+  const KvCache& cache(uint64_t t) const {
+    return places_.empty() ? *cache_ : cache_of(*places_[t].sequence);
+  }
+
   // This thread's part of [0, n): all of it where every thread works for itself.
   std::pair<uint64_t, uint64_t> mine(uint64_t n) const {
     return single() ? std::pair<uint64_t, uint64_t>(0, n) : w_.share(n);
@@ -104,18 +114,17 @@ class Pass {
       dequantize_row(e_.token_embedding, static_cast<uint64_t>(ids[t]), x);
       if (c_.embedding_scale != 1) k_.scale(x, c_.embedding_scale, c_.embedding_length);
       if (e_.position_embedding.n_rows > 0) {
-        dequantize_row(e_.position_embedding, position_ + t, mine_.rows);
+        dequantize_row(e_.position_embedding, position(t), mine_.rows);
         k_.add(x, mine_.rows, c_.embedding_length);
       }
     }
     const float* factors = e_.rope_factors.empty() ? nullptr : e_.rope_factors.data();
     const auto [rope_begin, rope_end] = w_.share(c_.n_rot > 0 ? n_ : 0);
     for (uint64_t t = rope_begin; t < rope_end; t++) {
-      const auto position = static_cast<uint32_t>(position_ + t);
-      rope_table(position, c_.n_rot, c_.rope_base, c_.rope_scale, factors, c_.rope_magnitude,
+      rope_table(position(t), c_.n_rot, c_.rope_base, c_.rope_scale, factors, c_.rope_magnitude,
                  s_.rope + t * c_.n_rot);
       if (e_.has_local_rope)
-        rope_table(position, c_.n_rot, c_.rope_base_local, 1.0, nullptr, c_.rope_magnitude,
+        rope_table(position(t), c_.n_rot, c_.rope_base_local, 1.0, nullptr, c_.rope_magnitude,
                    s_.rope_local + t * c_.n_rot);
     }
     if (!single()) w_.barrier();
@@ -216,8 +225,7 @@ class Pass {
 
   // Per-head norms, RoPE, and the new keys and values into the cache. Queries before token `first_query` are
   // not needed.
-  void rotate_and_store(const LayerWeights& layer, KvCache& cache, uint32_t index,
-                        uint32_t first_query) const {
+  void rotate_and_store(const LayerWeights& layer, uint32_t index, uint32_t first_query) const {
     const uint64_t per_token = uint64_t{c_.n_heads} + c_.n_kv_heads;
     const auto [begin, end] = w_.share(n_ * per_token);
     for (uint64_t item = begin; item < end; item++) {
@@ -229,7 +237,8 @@ class Pass {
         const auto kv_head = static_cast<uint32_t>(head - c_.n_heads);
         float* key = row + e_.k_at + uint64_t{kv_head} * c_.head_dim;
         rotate(layer, layer.k_norm, t, key);
-        store(cache, index, kv_head, position_ + t, key, row + e_.v_at + uint64_t{kv_head} * c_.head_dim);
+        store(cache(t).head(index, kv_head), position(t), key,
+              row + e_.v_at + uint64_t{kv_head} * c_.head_dim);
       }
     }
     w_.barrier();
@@ -245,13 +254,27 @@ class Pass {
   }
 
   // The padding of a head was zero from the beginning and stays so.
-  void store(KvCache& cache, uint32_t layer, uint32_t kv_head, uint64_t position, const float* key,
-             const float* value) const {
+  void store(const KvCache::Head& to, uint64_t position, const float* key, const float* value) const {
     const uint64_t dim = e_.head_dim_padded;
+    const uint64_t lane = position / 16 * dim * 16 + position % 16;
+    if (to.key_factors != nullptr) {
+      to.key_factors[position] = k_.to_int8(padded(key), dim, reinterpret_cast<int8_t*>(to.keys) + lane, 16);
+      to.value_factors[position] =
+          k_.to_int8(padded(value), dim, reinterpret_cast<int8_t*>(to.values) + position * dim, 1);
+      return;
+    }
+    auto* keys = reinterpret_cast<uint16_t*>(to.keys) + lane;
     k_.to_f16(key, c_.head_dim, mine_.half);
-    uint16_t* lane = cache.keys(layer, kv_head) + position / 16 * dim * 16 + position % 16;
-    for (uint32_t d = 0; d < c_.head_dim; d++) lane[d * 16] = mine_.half[d];
-    k_.to_f16(value, c_.head_dim, cache.values(layer, kv_head) + position * dim);
+    for (uint32_t d = 0; d < c_.head_dim; d++) keys[d * 16] = mine_.half[d];
+    k_.to_f16(value, c_.head_dim, reinterpret_cast<uint16_t*>(to.values) + position * dim);
+  }
+
+  // A head's values with zeros up to the padded length.
+  const float* padded(const float* head) const {
+    if (e_.head_dim_padded == c_.head_dim) return head;
+    std::memcpy(mine_.heads, head, c_.head_dim * sizeof(float));
+    std::fill(mine_.heads + c_.head_dim, mine_.heads + e_.head_dim_padded, 0.0f);
+    return mine_.heads;
   }
 
   // From here on only the step's last token counts: it becomes a single token.
@@ -262,59 +285,112 @@ class Pass {
     n_ = 1;
   }
 
-  void attend(const LayerWeights& layer, const KvCache& cache, uint32_t index) const {
+  void attend(const LayerWeights& layer, uint32_t index) const {
+    const uint32_t last_chunk = position(0) / kAttentionChunk,
+                   first_chunk = first_seen(layer, 0) / kAttentionChunk;
+    if (single() && last_chunk > first_chunk) return attend_by_chunks(layer, index, first_chunk, last_chunk);
     const uint32_t group = c_.n_heads / c_.n_kv_heads;
-    const uint32_t heads = single() ? heads_per_call(group, c_.n_kv_heads, static_cast<uint32_t>(w_.count()))
-                                    : std::min(group, kMaxAttentionQueries);
-    const uint32_t tokens = single() ? 1 : kMaxAttentionQueries / heads;
+    const uint32_t heads = n_ == 1 || !places_.empty()
+                               ? heads_per_call(group, c_.n_kv_heads * n_, n_threads())
+                               : std::min(group, kMaxAttentionQueries);
+    const uint32_t tokens = n_ == 1 || !places_.empty() ? 1 : kMaxAttentionQueries / heads;
     const uint64_t parts = ceil_div(group, heads), blocks = ceil_div(n_, tokens);
     // Later tokens cost more: dealing in turn keeps the threads even.
     const auto step = static_cast<uint64_t>(w_.count());
     for (auto item = static_cast<uint64_t>(w_.index()); item < c_.n_kv_heads * parts * blocks; item += step) {
       const uint64_t kv_head = item / blocks / parts, part = item / blocks % parts, block = item % blocks;
       const uint64_t head = part * heads, t = block * tokens;
-      attend_some(layer, cache, index, static_cast<uint32_t>(kv_head), kv_head * group + head,
-                  static_cast<uint32_t>(std::min<uint64_t>(heads, group - head)), t,
-                  static_cast<uint32_t>(std::min<uint64_t>(tokens, n_ - t)));
+      Queries q = queries(layer, kv_head * group + head,
+                          static_cast<uint32_t>(std::min<uint64_t>(heads, group - head)), t,
+                          static_cast<uint32_t>(std::min<uint64_t>(tokens, n_ - t)));
+      k_.attention(arguments(q, cache(t).head(index, static_cast<uint32_t>(kv_head))));
+      if (e_.head_dim_padded != c_.head_dim)
+        for (uint32_t i = 0; i < q.count; i++)
+          std::memcpy(q.results[i], q.outputs[i], c_.head_dim * sizeof(float));
     }
     w_.barrier();
   }
 
-  void attend_some(const LayerWeights& layer, const KvCache& cache, uint32_t index, uint32_t kv_head,
-                   uint64_t head, uint32_t n_heads, uint64_t token, uint32_t n_tokens) const {
-    const uint32_t dim = e_.head_dim_padded, count = n_heads * n_tokens;
-    const bool padded = dim != c_.head_dim;
-    std::array<const float*, kMaxAttentionQueries> queries{};
-    std::array<float*, kMaxAttentionQueries> outputs{};
-    std::array<float*, kMaxAttentionQueries> results{};
-    std::array<uint32_t, kMaxAttentionQueries> first{}, last{};
-    for (uint32_t i = 0; i < count; i++) {
-      const uint64_t t = token + i / n_heads, h = head + i % n_heads;
-      queries[i] = qkv_row(t) + e_.q_at + h * c_.head_dim;
-      results[i] = outputs[i] = s_.attended + t * c_.q_width() + h * c_.head_dim;
-      if (padded) {
-        float* query = mine_.heads + i * dim;
-        std::memcpy(query, queries[i], c_.head_dim * sizeof(float));
-        std::fill(query + c_.head_dim, query + dim, 0.0f);
-        queries[i] = query;
-        outputs[i] = mine_.heads + (kMaxAttentionQueries + i) * dim;
-      }
-      last[i] = static_cast<uint32_t>(position_ + t);
-      first[i] = layer.window > 0 && last[i] >= layer.window ? last[i] - layer.window + 1 : 0;
+  // A single token far into its text: the work is split over the chunks of the cache, too.
+  void attend_by_chunks(const LayerWeights& layer, uint32_t index, uint32_t first_chunk,
+                        uint32_t last_chunk) const {
+    const uint32_t group = c_.n_heads / c_.n_kv_heads, n_chunks = last_chunk - first_chunk + 1;
+    const uint32_t heads = heads_per_call(group, c_.n_kv_heads * n_chunks, n_threads());
+    const uint64_t pieces = ceil_div(group, heads);
+    const uint64_t part_floats = attention_part_floats(e_.head_dim_padded),
+                   stride = s_.max_chunks * part_floats;
+    const auto [begin, end] = w_.share(c_.n_kv_heads * pieces * n_chunks);
+    for (uint64_t item = begin; item < end; item++) {
+      const uint64_t kv_head = item / n_chunks / pieces, piece = item / n_chunks % pieces,
+                     chunk = item % n_chunks;
+      const uint64_t head = kv_head * group + piece * heads;
+      Queries q =
+          queries(layer, head, static_cast<uint32_t>(std::min<uint64_t>(heads, group - piece * heads)), 0, 1);
+      k_.attention_chunk(arguments(q, cache(0).head(index, static_cast<uint32_t>(kv_head))),
+                         first_chunk + static_cast<uint32_t>(chunk),
+                         s_.parts + head * stride + chunk * part_floats, stride);
     }
-    k_.attention({.queries = queries.data(),
-                  .outputs = outputs.data(),
-                  .first = first.data(),
-                  .last = last.data(),
-                  .n_queries = count,
-                  .head_dim = dim,
-                  .keys = cache.keys(index, kv_head),
-                  .values = cache.values(index, kv_head),
-                  .scale = c_.attention_scale,
-                  .softcap = c_.attention_softcap,
-                  .scratch = mine_.attention});
-    if (padded)
-      for (uint32_t i = 0; i < count; i++) std::memcpy(results[i], outputs[i], c_.head_dim * sizeof(float));
+    w_.barrier();
+    const auto [first_head, end_head] = w_.share(c_.n_heads);
+    for (uint64_t head = first_head; head < end_head; head++) {
+      k_.attention_join(s_.parts + head * stride, part_floats, n_chunks, e_.head_dim_padded, mine_.heads);
+      std::memcpy(s_.attended + head * c_.head_dim, mine_.heads, c_.head_dim * sizeof(float));
+    }
+    w_.barrier();
+  }
+
+  uint32_t n_threads() const { return static_cast<uint32_t>(w_.count()); }
+
+  // The first position that token t sees.
+  uint32_t first_seen(const LayerWeights& layer, uint64_t t) const {
+    const uint32_t last = position(t);
+    return layer.window > 0 && last >= layer.window ? last - layer.window + 1 : 0;
+  }
+
+  struct Queries {
+    std::array<const float*, kMaxAttentionQueries> queries{};
+    std::array<float*, kMaxAttentionQueries> outputs{}, results{};  // the same where heads need no padding
+    std::array<uint32_t, kMaxAttentionQueries> first{}, last{};
+    uint32_t count = 0;
+  };
+
+  // Heads [head, head + n_heads) of tokens [token, token + n_tokens).
+  Queries queries(const LayerWeights& layer, uint64_t head, uint32_t n_heads, uint64_t token,
+                  uint32_t n_tokens) const {
+    const uint32_t dim = e_.head_dim_padded;
+    Queries q;
+    q.count = n_heads * n_tokens;
+    for (uint32_t i = 0; i < q.count; i++) {
+      const uint64_t t = token + i / n_heads, h = head + i % n_heads;
+      q.queries[i] = qkv_row(t) + e_.q_at + h * c_.head_dim;
+      q.results[i] = q.outputs[i] = s_.attended + t * c_.q_width() + h * c_.head_dim;
+      if (dim != c_.head_dim) {
+        float* query = mine_.heads + i * dim;
+        std::memcpy(query, q.queries[i], c_.head_dim * sizeof(float));
+        std::fill(query + c_.head_dim, query + dim, 0.0f);
+        q.queries[i] = query;
+        q.outputs[i] = mine_.heads + (kMaxAttentionQueries + i) * dim;
+      }
+      q.last[i] = position(t);
+      q.first[i] = first_seen(layer, t);
+    }
+    return q;
+  }
+
+  AttentionArgs arguments(const Queries& q, const KvCache::Head& cache) const {
+    return {.queries = q.queries.data(),
+            .outputs = q.outputs.data(),
+            .first = q.first.data(),
+            .last = q.last.data(),
+            .n_queries = q.count,
+            .head_dim = e_.head_dim_padded,
+            .keys = cache.keys,
+            .values = cache.values,
+            .key_factors = cache.key_factors,
+            .value_factors = cache.value_factors,
+            .scale = c_.attention_scale,
+            .softcap = c_.attention_softcap,
+            .scratch = mine_.attention};
   }
 
   void project_out(const LayerWeights& layer) {
@@ -361,9 +437,11 @@ class Pass {
   Scratch& s_;
   Scratch::PerThread& mine_;
   Worker& w_;
-  const uint64_t stride_;            // floats from one token's x or y to the next one's
-  uint32_t n_;                       // tokens that are being computed
-  std::optional<bool> single_;       // where x is, when that is not what n_ says
+  const uint64_t stride_;       // floats from one token's x or y to the next one's
+  uint32_t n_;                  // tokens that are being computed
+  std::optional<bool> single_;  // where x is, when that is not what n_ says
+  const KvCache* cache_ = nullptr;
+  std::span<const Place> places_;    // of a step for several sequences
   uint64_t row_ = 0, position_ = 0;  // of the first of them: its row in qkv, its place in the text
   Activations blocks_, floats_;      // what the next products multiply
 };

@@ -11,27 +11,34 @@
 
 namespace pixellm {
 
-// Keys [layer][kv head][context/16][head_dim][16] and values [layer][kv head][context][head_dim], f16, heads
-// padded to a multiple of 16 values, the context to a multiple of 16 positions.
+// Keys [layer][kv head][context/16][head_dim][16] and values [layer][kv head][context][head_dim], f16 or int8, heads
+// padded to a multiple of 16 values, the context to a multiple of 16 positions; for int8 the factors
+// [layer][kv head][context] of both.
 class KvCache {
  public:
-  static Result<KvCache> create(const Engine::Impl& engine, uint32_t context);
+  static Result<KvCache> create(const Engine::Impl& engine, uint32_t context, CacheKind kind);
 
-  uint16_t* keys(uint32_t layer, uint32_t kv_head) const {
-    return keys_ + (layer * n_kv_heads_ + kv_head) * head_size_;
-  }
-  uint16_t* values(uint32_t layer, uint32_t kv_head) const {
-    return values_ + (layer * n_kv_heads_ + kv_head) * head_size_;
-  }
-  uint64_t bytes() const { return 2 * n_layers_ * n_kv_heads_ * head_size_ * sizeof(uint16_t); }
+  // One head of one layer, as the kernels want it; without factors when it is f16.
+  struct Head {
+    uint8_t *keys, *values;
+    float *key_factors, *value_factors;
+  };
+  Head head(uint32_t layer, uint32_t kv_head) const;
+  CacheKind kind() const { return kind_; }
+  uint64_t bytes() const;
   void copy_from(const KvCache& other, uint32_t n_positions);
 
  private:
+  uint64_t element_bytes() const { return kind_ == CacheKind::kF16 ? 2 : 1; }
+
   Arena memory_;
-  uint16_t* keys_ = nullptr;
-  uint16_t* values_ = nullptr;
-  uint64_t n_layers_ = 0, n_kv_heads_ = 0, head_dim_ = 0, head_size_ = 0;
+  CacheKind kind_ = CacheKind::kF16;
+  uint8_t *keys_ = nullptr, *values_ = nullptr;
+  float *key_factors_ = nullptr, *value_factors_ = nullptr;
+  uint64_t n_layers_ = 0, n_kv_heads_ = 0, head_dim_ = 0, n_positions_ = 0;
 };
+
+const KvCache& cache_of(const Computation& transformer);  // transformer.cpp
 
 // Working memory for steps of up to sizes.batch tokens. Nothing is allocated after create().
 class Scratch {
@@ -43,7 +50,7 @@ class Scratch {
     float* rows;       // [kPanel][embedding]: normed rows on their way into a panel
     float* heads;      // [2][kMaxAttentionQueries][head_dim_padded]
     uint16_t* half;    // [head_dim_padded]
-    float* attention;  // scores of kMaxAttentionQueries queries
+    float* attention;  // scratch of the attention kernels
     void* blocks;      // a single token's activations
     float* floats;
   };
@@ -54,6 +61,8 @@ class Scratch {
   float *x = nullptr, *y = nullptr;              // [batch][embedding]
   float *qkv = nullptr, *attended = nullptr;     // [batch][qkv_stride], [batch][q_width]
   float* ffn = nullptr;                          // [batch][ffn_stride]; the same memory as qkv and attended
+  float* parts = nullptr;                        // [heads][max_chunks][attention_part_floats]
+  uint64_t max_chunks = 0;
   float *rope = nullptr, *rope_local = nullptr;  // [batch][n_rot]
   void* blocks = nullptr;                        // activations of a batch
   float* floats = nullptr;

@@ -5,28 +5,53 @@
 
 namespace pixellm {
 
-Result<KvCache> KvCache::create(const Engine::Impl& engine, uint32_t context) {
+Result<KvCache> KvCache::create(const Engine::Impl& engine, uint32_t context, CacheKind kind) {
   KvCache cache;
+  cache.kind_ = kind;
   cache.n_layers_ = engine.config.n_layers;
   cache.n_kv_heads_ = engine.config.n_kv_heads;
   cache.head_dim_ = engine.head_dim_padded;
-  cache.head_size_ = round_up(context, 16) * engine.head_dim_padded;  // 2^28 * 2^20 at most
-  // Layers and heads are at most 2^16 and 2^20, so this cannot pass 64 bits before the arena looks at it.
-  const auto all = checked_mul(cache.n_layers_ * cache.n_kv_heads_, cache.head_size_);
+  cache.n_positions_ = round_up(context, 16);
+  // Positions are at most 2^28, values of a head 2^20, layers 2^16 and heads 2^20, so that neither of the
+  // factors can pass 64 bits before the arena looks at their product.
+  const uint64_t n_heads = cache.n_layers_ * cache.n_kv_heads_;
+  const auto all = checked_mul(n_heads, cache.n_positions_ * cache.head_dim_ * cache.element_bytes());
   const uint64_t n = all.value_or(UINT64_MAX);
-  const uint64_t keys = cache.memory_.add<uint16_t>(n), values = cache.memory_.add<uint16_t>(n);
+  const uint64_t n_factors =
+      kind == CacheKind::kF16 ? 0 : checked_mul(n_heads, cache.n_positions_).value_or(UINT64_MAX);
+  const uint64_t keys = cache.memory_.add<uint8_t>(n), values = cache.memory_.add<uint8_t>(n);
+  const uint64_t key_factors = cache.memory_.add<float>(n_factors);
+  const uint64_t value_factors = cache.memory_.add<float>(n_factors);
   PIXELLM_CHECK(cache.memory_.reserve("KV cache"));
-  cache.keys_ = cache.memory_.at<uint16_t>(keys);
-  cache.values_ = cache.memory_.at<uint16_t>(values);
+  cache.keys_ = cache.memory_.at<uint8_t>(keys);
+  cache.values_ = cache.memory_.at<uint8_t>(values);
+  cache.key_factors_ = cache.memory_.at<float>(key_factors);
+  cache.value_factors_ = cache.memory_.at<float>(value_factors);
   return cache;
 }
 
+KvCache::Head KvCache::head(uint32_t layer, uint32_t kv_head) const {
+  const uint64_t index = layer * n_kv_heads_ + kv_head;
+  const uint64_t at = index * n_positions_ * head_dim_ * element_bytes(), factor = index * n_positions_;
+  if (kind_ == CacheKind::kF16) return {keys_ + at, values_ + at, nullptr, nullptr};
+  return {keys_ + at, values_ + at, key_factors_ + factor, value_factors_ + factor};
+}
+
+uint64_t KvCache::bytes() const {
+  const uint64_t factor_bytes = kind_ == CacheKind::kF16 ? 0 : sizeof(float);
+  return 2 * n_layers_ * n_kv_heads_ * n_positions_ * (head_dim_ * element_bytes() + factor_bytes);
+}
+
 void KvCache::copy_from(const KvCache& other, uint32_t n_positions) {
-  const uint64_t key_count = round_up(n_positions, 16) * head_dim_, value_count = n_positions * head_dim_;
+  const uint64_t position_bytes = head_dim_ * element_bytes(), factors = n_positions * sizeof(float);
   for (uint32_t layer = 0; layer < n_layers_; layer++)
-    for (uint32_t head = 0; head < n_kv_heads_; head++) {
-      std::memcpy(keys(layer, head), other.keys(layer, head), key_count * sizeof(uint16_t));
-      std::memcpy(values(layer, head), other.values(layer, head), value_count * sizeof(uint16_t));
+    for (uint32_t kv_head = 0; kv_head < n_kv_heads_; kv_head++) {
+      const Head to = head(layer, kv_head), from = other.head(layer, kv_head);
+      std::memcpy(to.keys, from.keys, round_up(n_positions, 16) * position_bytes);
+      std::memcpy(to.values, from.values, n_positions * position_bytes);
+      if (kind_ == CacheKind::kF16) continue;
+      std::memcpy(to.key_factors, from.key_factors, factors);
+      std::memcpy(to.value_factors, from.value_factors, factors);
     }
 }
 
@@ -46,10 +71,13 @@ Result<Scratch> Scratch::create(const Engine::Impl& engine, const SequenceSizes&
 
   Scratch s;
   s.activations = sizes.activations;
+  s.max_chunks = ceil_div(sizes.context, kAttentionChunk);
   s.logits_stride = round_up(c.vocab_size, kCellRows);
   Arena& m = s.memory;
   const uint64_t x = m.add<float>(batch * embedding), y = m.add<float>(batch * embedding);
   const uint64_t shared = m.add<float>(std::max(attention_floats, engine.ffn_stride * batch));
+  const uint64_t parts =
+      m.add<float>(c.n_heads * s.max_chunks * attention_part_floats(engine.head_dim_padded));
   const uint64_t rope = m.add<float>(uint64_t{batch} * c.n_rot),
                  rope_local = m.add<float>(uint64_t{batch} * c.n_rot);
   const uint64_t blocks = m.add<uint8_t>(blocks_all), floats = m.add<uint8_t>(floats_all);
@@ -59,20 +87,20 @@ Result<Scratch> Scratch::create(const Engine::Impl& engine, const SequenceSizes&
   };
   std::vector<Offsets> offsets;
   for (int i = 0; i < sizes.n_threads; i++)
-    offsets.push_back(
-        {.x = m.add<float>(embedding),
-         .rows = m.add<float>(kPanel * embedding),
-         .heads = m.add<float>(uint64_t{2} * kMaxAttentionQueries * engine.head_dim_padded),
-         .half = m.add<uint16_t>(engine.head_dim_padded),
-         .attention = m.add<float>(attention_scratch_floats(sizes.context) * kMaxAttentionQueries),
-         .blocks = m.add<uint8_t>(blocks_one),
-         .floats = m.add<uint8_t>(floats_one)});
+    offsets.push_back({.x = m.add<float>(embedding),
+                       .rows = m.add<float>(kPanel * embedding),
+                       .heads = m.add<float>(uint64_t{2} * kMaxAttentionQueries * engine.head_dim_padded),
+                       .half = m.add<uint16_t>(engine.head_dim_padded),
+                       .attention = m.add<float>(attention_scratch_floats(engine.head_dim_padded)),
+                       .blocks = m.add<uint8_t>(blocks_one),
+                       .floats = m.add<uint8_t>(floats_one)});
   PIXELLM_CHECK(m.reserve("working memory"));
 
   s.x = m.at<float>(x);
   s.y = m.at<float>(y);
   s.qkv = s.ffn = m.at<float>(shared);
   s.attended = s.qkv + engine.qkv_stride * batch;
+  s.parts = m.at<float>(parts);
   s.rope = m.at<float>(rope);
   s.rope_local = m.at<float>(rope_local);
   s.blocks = m.at<void>(blocks);

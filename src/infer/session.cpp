@@ -30,6 +30,8 @@ struct Session::Impl {
   ThreadPool* pool = nullptr;
   std::unique_ptr<Computation> computation;
   uint32_t context = 0, batch = 0, n_logits = 0, position = 0;
+  ActivationKind activations = ActivationKind::kInt8;
+  CacheKind cache = CacheKind::kF16;
   int64_t logits_row = -1;  // of the computation's; -1: none
 
   std::span<float> logits_of(uint32_t row) const { return computation->logits(row); }
@@ -93,13 +95,14 @@ Result<std::unique_ptr<Session>> Session::create(const Engine& engine, ThreadPoo
     return fail(ErrorCode::kInvalidArgument, "infer: a batch of 0 tokens, must be at least 1");
   s->batch = std::min(options.batch, s->context);
   s->n_logits = logits_at_once(config.vocab_size, s->batch);
-  s->computation = PIXELLM_TRY(make_computation(
-      *s->engine,
-      {.context = s->context,
-       .batch = s->batch,
-       .n_logits = s->n_logits,
-       .n_threads = pool.size(),
-       .activations = options.activations}));
+  s->computation = PIXELLM_TRY(make_computation(*s->engine, {.context = s->context,
+                                                             .batch = s->batch,
+                                                             .n_logits = s->n_logits,
+                                                             .n_threads = pool.size(),
+                                                             .activations = options.activations,
+                                                             .cache = options.cache}));
+  s->activations = options.activations;
+  s->cache = options.cache;
   return std::unique_ptr<Session>(new Session(std::move(s)));
 }
 
@@ -138,6 +141,48 @@ Result<void> Session::feed_each(
       }
     }
     ids = ids.subspan(n);
+  }
+  return {};
+}
+
+Result<void> Session::feed_together(std::span<Session* const> sessions, std::span<const TokenId> ids) {
+  PIXELLM_ASSERT(sessions.size() == ids.size());
+  if (sessions.empty()) return {};
+  Impl& lead = *sessions[0]->impl_;
+  for (size_t i = 0; i < sessions.size(); i++) {
+    const Impl& s = *sessions[i]->impl_;
+    PIXELLM_ASSERT(s.engine == lead.engine && s.pool == lead.pool && s.activations == lead.activations &&
+                   s.cache == lead.cache && std::ranges::count(sessions, sessions[i]) == 1);
+    PIXELLM_CHECK(s.check(ids.subspan(i, 1)));
+  }
+  const size_t at_once = lead.computation->serves_others() ? std::min(lead.batch, lead.n_logits) : 1;
+  for (size_t begin = 0; begin < sessions.size(); begin += at_once) {
+    const auto some = sessions.subspan(begin, std::min(at_once, sessions.size() - begin));
+    if (auto fed = feed_some(some, ids.subspan(begin, some.size())); !fed) {
+      for (size_t i = 0; i < begin; i++) sessions[i]->truncate(sessions[i]->position() - 1);
+      return fed;
+    }
+  }
+  return {};
+}
+
+Result<void> Session::feed_some(std::span<Session* const> sessions, std::span<const TokenId> ids) {
+  if (sessions.size() == 1) return sessions[0]->feed(ids);
+  Impl& lead = *sessions[0]->impl_;
+  std::vector<Place> places;
+  for (Session* s : sessions) places.push_back({s->impl_->computation.get(), s->impl_->position});
+  const auto n = static_cast<uint32_t>(ids.size());
+  const Step step{.ids = ids, .places = places, .output = Step::Output::kAll};
+  lead.pool->run([&](Worker& w) { lead.computation->forward(step, w); });
+  lead.step_logits(n, 0, n);
+  for (uint32_t i = 0; i < n; i++)
+    if (!all_finite(lead.logits_of(i)))
+      return fail(ErrorCode::kCorrupt, "infer: the model produced values that are not finite");
+  for (uint32_t i = n; i-- > 0;) {  // the lead's own come last: they lie where it computed
+    Impl& s = *sessions[i]->impl_;
+    if (i > 0) std::ranges::copy(lead.logits_of(i), s.logits_of(0).begin());
+    s.position++;
+    s.logits_row = 0;
   }
   return {};
 }

@@ -44,12 +44,16 @@ class Engine {
   std::unique_ptr<Impl> impl_;
 };
 
+enum class CacheKind : uint8_t { kF16, kInt8 };
+
 struct SessionOptions {
   uint32_t context = 0;  // positions; 0: the model's context length, at most kDefaultContext
   uint32_t batch = 512;  // prompt tokens per step, at least 1
   // What quantised weights are multiplied with. kInt16 is two hundred times as fine and reads no more memory; see
   // spec/arithmetic.md. Not kFloat.
   ActivationKind activations = ActivationKind::kInt8;
+  // Keys and values: f16, or int8 with a factor for each head and position, in about half the memory.
+  CacheKind cache = CacheKind::kF16;
 };
 inline constexpr uint32_t kDefaultContext = 4096;
 
@@ -68,6 +72,11 @@ class Session {
   Result<void> feed_each(std::span<const TokenId> ids,
                          const std::function<Result<void>(uint32_t position, std::span<const float>)>& each);
 
+  // Appends ids[i] to sessions[i], reading the weights once for several sequences. All are of one engine, pool, kind of
+  // activations and of cache, and different. The result is as if each had been fed alone. kInvalidArgument as feed(); then
+  // nothing was appended.
+  static Result<void> feed_together(std::span<Session* const> sessions, std::span<const TokenId> ids);
+
   std::span<const float> logits() const;  // [vocab_size] after the last fed token; empty before the first
   uint32_t position() const;              // tokens in the cache
   uint32_t context() const;
@@ -78,6 +87,7 @@ class Session {
  private:
   struct Impl;
   explicit Session(std::unique_ptr<Impl> impl);
+  static Result<void> feed_some(std::span<Session* const> sessions, std::span<const TokenId> ids);
   std::unique_ptr<Impl> impl_;
 };
 

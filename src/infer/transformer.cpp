@@ -13,6 +13,8 @@ class Transformer final : public Computation {
   void forward(const Step& step, Worker& worker) override {
     pixellm::forward(engine_, scratch_, cache_, step, worker);
   }
+  bool serves_others() const override { return true; }
+  const KvCache& cache() const { return cache_; }
   void forward_logits(uint32_t step_tokens, uint32_t first, uint32_t count, Worker& worker) override {
     pixellm::forward_logits(engine_, scratch_, step_tokens, first, count, worker);
   }
@@ -32,8 +34,12 @@ class Transformer final : public Computation {
 
 }  // namespace
 
+const KvCache& cache_of(const Computation& transformer) {
+  return static_cast<const Transformer&>(transformer).cache();
+}
+
 MadeComputation make_transformer(const Engine::Impl& engine, const SequenceSizes& sizes) {
-  KvCache cache = PIXELLM_TRY(KvCache::create(engine, sizes.context));
+  KvCache cache = PIXELLM_TRY(KvCache::create(engine, sizes.context, sizes.cache));
   Scratch scratch = PIXELLM_TRY(Scratch::create(engine, sizes));
   return std::make_unique<Transformer>(engine, std::move(cache), std::move(scratch));
 }

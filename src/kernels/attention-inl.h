@@ -2,98 +2,128 @@
 // A tile of queries shares every load of a key or value. Included inside the namespace and target region of
 // one ISA, after ops-inl.h.
 //
-// scratch: one row per query, [16-position blocks of the union of all queries' ranges]: scores, then
-// exponentials, +0 outside the query's own range. A key block's lanes past the last written position may hold
+// scratch: a row of kAttentionChunk floats per query of a tile: scores, then weights, +0 outside the query's
+// own range; then the parts of attention(). A key block's lanes past the last written position may hold
 // anything: they are masked.
 
-struct AttentionSpan {
-  uint64_t first_block, n_blocks;  // of the union of the ranges
+// How keys and values lie in the cache.
+struct HalfCache {
+  using Element = uint16_t;
+  static PIXELLM_INLINE F32x16 load16(const Element* p) { return load_f16(p); }
+};
+struct ByteCache {
+  using Element = int8_t;
+  static PIXELLM_INLINE F32x16 load16(const Element* p) { return load_int8(p); }
 };
 
-PIXELLM_INLINE AttentionSpan attention_span(const AttentionArgs& a) {
+// The blocks of 16 positions of one chunk that some query sees.
+struct AttentionSpan {
+  uint64_t first_block, n_blocks;
+  PIXELLM_INLINE uint64_t begin() const { return 16 * first_block; }
+  PIXELLM_INLINE uint64_t end() const { return 16 * (first_block + n_blocks); }
+};
+
+PIXELLM_INLINE AttentionSpan attention_span(const AttentionArgs& a, uint32_t chunk) {
   uint64_t first = a.first[0], last = a.last[0];
   for (uint32_t i = 1; i < a.n_queries; i++) {
     first = a.first[i] < first ? a.first[i] : first;
     last = a.last[i] > last ? a.last[i] : last;
   }
+  const uint64_t begin = static_cast<uint64_t>(chunk) * kAttentionChunk, end = begin + kAttentionChunk - 1;
+  first = first > begin ? first : begin;
+  last = last < end ? last : end;
   return {first / 16, last / 16 - first / 16 + 1};
 }
 
-// Scores of kQueries queries against blocks [begin, end), kBlocks at a time, then half as many.
-template <int kQueries, int kBlocks>
-inline void score_blocks(const AttentionArgs& a, const float* const* queries, const uint16_t* keys,
-                         uint64_t begin, uint64_t end, float* rows, uint64_t row_floats) {
-  const uint64_t block_halves = 16 * static_cast<uint64_t>(a.head_dim);
+// Scores of kQueries queries against the span's blocks [begin, end), kBlocks at a time, then half as many.
+template <class Cache, int kQueries, int kBlocks>
+inline void score_blocks(const AttentionArgs& a, const float* const* queries, const AttentionSpan& span,
+                         uint64_t begin, uint64_t end, float* rows) {
+  const uint64_t block_elements = 16 * static_cast<uint64_t>(a.head_dim);
   for (; end - begin >= kBlocks; begin += kBlocks) {
-    const uint16_t* key = keys + begin * block_halves;
+    const uint64_t first = span.first_block + begin;
+    const auto* key = static_cast<const typename Cache::Element*>(a.keys) + first * block_elements;
     F32x16 dot[kQueries][kBlocks];
     PIXELLM_UNROLL for (int i = 0; i < kQueries; i++) PIXELLM_UNROLL for (int b = 0; b < kBlocks; b++)
         dot[i][b] = zero();
     for (uint32_t d = 0; d < a.head_dim; d++, key += 16) {
       F32x16 k[kBlocks];
       PIXELLM_UNROLL for (int b = 0; b < kBlocks; b++) k[b] =
-          load_f16(key + static_cast<uint64_t>(b) * block_halves);
+          Cache::load16(key + static_cast<uint64_t>(b) * block_elements);
       PIXELLM_UNROLL for (int i = 0; i < kQueries; i++) {
         const F32x16 q = set1(queries[i][d]);
         PIXELLM_UNROLL for (int b = 0; b < kBlocks; b++) dot[i][b] = fma(q, k[b], dot[i][b]);
       }
     }
-    PIXELLM_UNROLL for (int i = 0; i < kQueries; i++) PIXELLM_UNROLL for (int b = 0; b < kBlocks; b++)
-        store(rows + static_cast<uint64_t>(i) * row_floats + 16 * (begin + static_cast<uint64_t>(b)),
+    PIXELLM_UNROLL for (int b = 0; b < kBlocks; b++) {
+      const uint64_t block = static_cast<uint64_t>(b);
+      PIXELLM_UNROLL for (int i = 0; i < kQueries; i++) {
+        if (a.key_factors != nullptr) dot[i][b] = mul(dot[i][b], load(a.key_factors + 16 * (first + block)));
+        store(rows + static_cast<uint64_t>(i) * kAttentionChunk + 16 * (begin + block),
               mul(dot[i][b], set1(a.scale)));
+      }
+    }
   }
   if constexpr (kBlocks > 1)
-    if (begin < end) score_blocks<kQueries, kBlocks / 2>(a, queries, keys, begin, end, rows, row_floats);
+    if (begin < end) score_blocks<Cache, kQueries, kBlocks / 2>(a, queries, span, begin, end, rows);
 }
 
-// In place: scores of one query's row become exponentials, +0 outside [first, last]. Returns 1 / their sum.
-inline float exponentials(const AttentionArgs& a, uint32_t query, const AttentionSpan& span, float* row) {
-  const auto first = static_cast<int64_t>(a.first[query] - 16 * span.first_block);
-  const auto end = static_cast<int64_t>(a.last[query] - 16 * span.first_block) + 1;
-  const auto from = first / 16 * 16, to = (end + 15) / 16 * 16,
-             row_end = static_cast<int64_t>(16 * span.n_blocks);
-  if (a.softcap != 0.0f) softcap(row + from, a.softcap, static_cast<uint64_t>(to - from));
+// In place: scores of one query's row become weights, +0 outside [first, last]. The largest score and the sum
+// of the weights go to part[head_dim] and behind it.
+inline void weigh(const AttentionArgs& a, uint32_t query, const AttentionSpan& span, float* row,
+                  float* part) {
+  const auto first = static_cast<int64_t>(a.first[query]) - static_cast<int64_t>(span.begin());
+  const auto end = static_cast<int64_t>(a.last[query]) + 1 - static_cast<int64_t>(span.begin());
+  const auto row_end = static_cast<int64_t>(16 * span.n_blocks);
+  const int64_t from = first <= 0 ? 0 : first < row_end ? first / 16 * 16 : row_end;
+  const int64_t stop = end <= from ? from : end < row_end ? (end + 15) / 16 * 16 : row_end;
+  if (a.softcap != 0.0f) softcap(row + from, a.softcap, static_cast<uint64_t>(stop - from));
   const F32x16 lowest = set1(-__builtin_inff());
   F32x16 largest = lowest;
-  for (int64_t j = from; j < to; j += 16)
+  for (int64_t j = from; j < stop; j += 16)
     largest = max(largest, select(lane_range(first - j, end - j), load(row + j), lowest));
-  const F32x16 m = set1(reduce_max(largest));
+  const float top = reduce_max(largest);
+  const F32x16 m = set1(top);
   F32x16 total = zero();
   for (int64_t j = 0; j < from; j += 16) store(row + j, zero());
-  for (int64_t j = from; j < to; j += 16) {
-    const F32x16 e = select(lane_range(first - j, end - j), exp(sub(load(row + j), m)), zero());
+  for (int64_t j = from; j < stop; j += 16) {
+    const Mask16 own = lane_range(first - j, end - j);
+    const F32x16 e = select(own, exp(sub(load(row + j), m)), zero());
     total = add(total, e);
-    store(row + j, e);
+    const F32x16 weight = a.value_factors == nullptr
+                              ? e
+                              : select(own, mul(e, load(a.value_factors + span.begin() + j)), zero());
+    store(row + j, weight);
   }
-  for (int64_t j = to; j < row_end; j += 16) store(row + j, zero());
-  return 1.0f / reduce_add(total);
+  for (int64_t j = stop; j < row_end; j += 16) store(row + j, zero());
+  part[a.head_dim] = top;
+  part[a.head_dim + 1] = reduce_add(total);
 }
 
-// Outputs of kQueries queries, dimensions [d, head_dim), kSlices x 16 at a time, then half as many. `values`
-// and `weights` begin at the same position.
-template <int kQueries, int kSlices>
-inline void sum_values(const AttentionArgs& a, float* const* outputs, const uint16_t* values,
-                       uint64_t n_positions, const float* weights, uint64_t row_floats, const float* inverse,
-                       uint32_t d) {
+// Weighted values of kQueries queries, dimensions [d, head_dim), kSlices x 16 at a time, then half as many.
+// `values` and `weights` begin at the same position.
+template <class Cache, int kQueries, int kSlices>
+inline void sum_values(const AttentionArgs& a, const typename Cache::Element* values, uint64_t n_positions,
+                       const float* weights, uint32_t d, float* parts, uint64_t stride) {
   for (; a.head_dim - d >= 16 * kSlices; d += 16 * kSlices) {
-    const uint16_t* value = values + d;
+    const auto* value = values + d;
     F32x16 sum[kQueries][kSlices];
     PIXELLM_UNROLL for (int i = 0; i < kQueries; i++) PIXELLM_UNROLL for (int s = 0; s < kSlices; s++)
         sum[i][s] = zero();
     for (uint64_t j = 0; j < n_positions; j++, value += a.head_dim) {
       F32x16 v[kSlices];
-      PIXELLM_UNROLL for (int s = 0; s < kSlices; s++) v[s] = load_f16(value + 16 * s);
+      PIXELLM_UNROLL for (int s = 0; s < kSlices; s++) v[s] = Cache::load16(value + 16 * s);
       PIXELLM_UNROLL for (int i = 0; i < kQueries; i++) {
-        const F32x16 e = set1(weights[static_cast<uint64_t>(i) * row_floats + j]);
+        const F32x16 e = set1(weights[static_cast<uint64_t>(i) * kAttentionChunk + j]);
         PIXELLM_UNROLL for (int s = 0; s < kSlices; s++) sum[i][s] = fma(e, v[s], sum[i][s]);
       }
     }
     PIXELLM_UNROLL for (int i = 0; i < kQueries; i++) PIXELLM_UNROLL for (int s = 0; s < kSlices; s++)
-        store(outputs[i] + d + 16 * s, fma(sum[i][s], set1(inverse[i]), zero()));
+        store(parts + static_cast<uint64_t>(i) * stride + d + 16 * s, sum[i][s]);
   }
   if constexpr (kSlices > 1)
     if (d < a.head_dim)
-      sum_values<kQueries, kSlices / 2>(a, outputs, values, n_positions, weights, row_floats, inverse, d);
+      sum_values<Cache, kQueries, kSlices / 2>(a, values, n_positions, weights, d, parts, stride);
 }
 
 constexpr int units_at_once(int n_queries) {
@@ -101,54 +131,130 @@ constexpr int units_at_once(int n_queries) {
   return n < 1 ? 1 : n > 8 ? 8 : n;
 }
 
-// Queries [begin, begin + kQueries).
-template <int kQueries>
-inline void attend(const AttentionArgs& a, uint32_t begin, const AttentionSpan& span) {
+// Queries [begin, begin + kQueries), to parts of their own.
+template <class Cache, int kQueries>
+inline void attend(const AttentionArgs& a, uint32_t begin, const AttentionSpan& span, float* parts,
+                   uint64_t stride) {
   constexpr int kUnits = units_at_once(kQueries);
-  const uint64_t row_floats = 16 * span.n_blocks;
-  const uint16_t* keys = a.keys + span.first_block * 16 * a.head_dim;
-  score_blocks<kQueries, kUnits>(a, a.queries + begin, keys, 0, span.n_blocks, a.scratch, row_floats);
-
-  float inverse[kQueries];
-  uint64_t first = a.first[begin], last = a.last[begin];
+  score_blocks<Cache, kQueries, kUnits>(a, a.queries + begin, span, 0, span.n_blocks, a.scratch);
+  uint64_t first = a.first[begin], end = a.last[begin] + 1;
   for (uint32_t i = 0; i < kQueries; i++) {
-    inverse[i] = exponentials(a, begin + i, span, a.scratch + i * row_floats);
+    weigh(a, begin + i, span, a.scratch + i * kAttentionChunk, parts + i * stride);
     first = a.first[begin + i] < first ? a.first[begin + i] : first;
-    last = a.last[begin + i] > last ? a.last[begin + i] : last;
+    end = a.last[begin + i] + 1 > end ? a.last[begin + i] + 1 : end;
   }
-  sum_values<kQueries, kUnits>(a, a.outputs + begin, a.values + first * a.head_dim, last - first + 1,
-                               a.scratch + (first - 16 * span.first_block), row_floats, inverse, 0);
+  first = first > span.begin() ? first : span.begin();
+  end = end < span.end() ? end : span.end();
+  const uint64_t n = end > first ? end - first : 0;
+  sum_values<Cache, kQueries, kUnits>(
+      a, static_cast<const typename Cache::Element*>(a.values) + first * a.head_dim, n,
+      a.scratch + (first - span.begin()), 0, parts, stride);
 }
 
-void attention(const AttentionArgs& a) {
+template <class Cache>
+void attend_chunk(const AttentionArgs& a, uint32_t chunk, float* parts, uint64_t stride) {
   constexpr uint32_t kTile = kAccumulators < 8 ? 4 : 8;
-  const AttentionSpan span = attention_span(a);
-  for (uint32_t begin = 0; begin < a.n_queries; begin += kTile) {
+  const AttentionSpan span = attention_span(a, chunk);
+  for (uint32_t begin = 0; begin < a.n_queries; begin += kTile, parts += kTile * stride) {
     switch (a.n_queries - begin) {
       case 1:
-        attend<1>(a, begin, span);
+        attend<Cache, 1>(a, begin, span, parts, stride);
         break;
       case 2:
-        attend<2>(a, begin, span);
+        attend<Cache, 2>(a, begin, span, parts, stride);
         break;
       case 3:
-        attend<3>(a, begin, span);
+        attend<Cache, 3>(a, begin, span, parts, stride);
         break;
       case 4:
-        attend<4>(a, begin, span);
+        attend<Cache, 4>(a, begin, span, parts, stride);
         break;
       case 5:
-        attend < kTile<5 ? kTile : 5>(a, begin, span);
+        attend < Cache, kTile<5 ? kTile : 5>(a, begin, span, parts, stride);
         break;
       case 6:
-        attend < kTile<6 ? kTile : 6>(a, begin, span);
+        attend < Cache, kTile<6 ? kTile : 6>(a, begin, span, parts, stride);
         break;
       case 7:
-        attend < kTile<7 ? kTile : 7>(a, begin, span);
+        attend < Cache, kTile<7 ? kTile : 7>(a, begin, span, parts, stride);
         break;
       default:
-        attend<kTile>(a, begin, span);
+        attend<Cache, kTile>(a, begin, span, parts, stride);
         break;
     }
   }
+}
+
+void attention_chunk(const AttentionArgs& a, uint32_t chunk, float* parts, uint64_t stride) {
+  if (a.key_factors == nullptr)
+    attend_chunk<HalfCache>(a, chunk, parts, stride);
+  else
+    attend_chunk<ByteCache>(a, chunk, parts, stride);
+}
+
+// a * factor_a + b * factor_b for the weighted values and the sum behind them, one of the factors being 1.
+PIXELLM_INLINE void fold_part(float* sums, const float* part, uint32_t head_dim) {
+  const float largest = sums[head_dim], other = part[head_dim];
+  const bool grows = other > largest;
+  alignas(64) float lanes[16];
+  store(lanes, exp(set1(grows ? largest - other : other - largest)));
+  const float factor = lanes[0];
+  const F32x16 f = set1(factor);
+  for (uint32_t d = 0; d < head_dim; d += 16) {
+    const F32x16 old = load(sums + d), added = load(part + d);
+    store(sums + d, grows ? fma(old, f, added) : fma(added, f, old));
+  }
+  const float old = sums[head_dim + 1], added = part[head_dim + 1];
+  sums[head_dim + 1] = grows ? __builtin_fmaf(old, factor, added) : __builtin_fmaf(added, factor, old);
+  if (grows) sums[head_dim] = other;
+}
+
+PIXELLM_INLINE void finish_part(const float* sums, uint32_t head_dim, float* output) {
+  const F32x16 inverse = set1(1.0f / sums[head_dim + 1]);
+  for (uint32_t d = 0; d < head_dim; d += 16) store(output + d, fma(load(sums + d), inverse, zero()));
+}
+
+void attention_join(float* parts, uint64_t stride, uint32_t n, uint32_t head_dim, float* output) {
+  for (uint32_t i = 1; i < n; i++) fold_part(parts, parts + i * stride, head_dim);
+  finish_part(parts, head_dim, output);
+}
+
+void attention(const AttentionArgs& a) {
+  const uint64_t stride = attention_part_floats(a.head_dim);
+  float* sums = a.scratch + kMaxAttentionQueries * kAttentionChunk;
+  float* parts = sums + kMaxAttentionQueries * stride;
+  uint32_t first = a.first[0] / kAttentionChunk, last = a.last[0] / kAttentionChunk;
+  for (uint32_t i = 1; i < a.n_queries; i++) {
+    first = a.first[i] / kAttentionChunk < first ? a.first[i] / kAttentionChunk : first;
+    last = a.last[i] / kAttentionChunk > last ? a.last[i] / kAttentionChunk : last;
+  }
+  for (uint32_t chunk = first; chunk <= last; chunk++) {
+    attention_chunk(a, chunk, first == last ? sums : parts, stride);
+    if (first == last) break;
+    for (uint32_t i = 0; i < a.n_queries; i++) {
+      if (chunk < a.first[i] / kAttentionChunk || chunk > a.last[i] / kAttentionChunk) continue;
+      const float* part = parts + i * stride;
+      float* own = sums + i * stride;
+      if (chunk == a.first[i] / kAttentionChunk)
+        for (uint64_t d = 0; d < stride; d += 16) store(own + d, load(part + d));
+      else
+        fold_part(own, part, a.head_dim);
+    }
+  }
+  for (uint32_t i = 0; i < a.n_queries; i++) finish_part(sums + i * stride, a.head_dim, a.outputs[i]);
+}
+
+float to_int8(const float* x, uint64_t n, int8_t* y, uint64_t step) {
+  I32x16 largest = set1_int(0);
+  for (uint64_t i = 0; i < n; i += 16) largest = max(largest, as_int(abs(load(x + i))));
+  const float amax = __builtin_bit_cast(float, reduce_max(largest));
+  const bool live = !(amax < 0x1p-90f);
+  const F32x16 inverse = set1(live ? 127.0f / amax : 0.0f);
+  for (uint64_t i = 0; i < n; i += 16) {
+    const F32x16 q = min(max(round_even(mul(load(x + i), inverse)), set1(-127.0f)), set1(127.0f));
+    alignas(64) int32_t lanes[16];
+    store_int(lanes, to_int(q));
+    for (uint64_t l = 0; l < 16; l++) y[(i + l) * step] = static_cast<int8_t>(lanes[l]);
+  }
+  return live ? amax / 127.0f : 0.0f;
 }

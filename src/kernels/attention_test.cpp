@@ -12,12 +12,16 @@ struct Range {
   uint32_t first, last;
 };
 
-// A cache of n positions with queries. Lanes of the last key block past position n - 1 are NaN.
+// A cache of n positions, of both kinds, with queries. Lanes of the last key block past position n - 1 are
+// NaN.
 struct Case {
   uint32_t head_dim, n_positions;
   std::vector<Range> ranges;
   float softcap;
+  bool is_int8 = false;
   std::vector<uint16_t> keys, values;
+  std::vector<int8_t> small_keys, small_values;
+  std::vector<float> key_factors, value_factors;
   std::vector<std::vector<float>> queries;
 
   Case(uint32_t dim, uint32_t n, std::vector<Range> r, float cap, uint64_t seed, float spread = 1)
@@ -26,7 +30,11 @@ struct Case {
         ranges(std::move(r)),
         softcap(cap),
         keys(round_up(n, 16) * dim, 0x7e00),
-        values(n * dim) {
+        values(n * dim),
+        small_keys(keys.size(), 77),
+        small_values(values.size()),
+        key_factors(round_up(n, 16), std::numeric_limits<float>::quiet_NaN()),
+        value_factors(key_factors) {
     Random random(seed);
     const auto half = [&] {
       return random.below(20) == 0
@@ -35,47 +43,94 @@ struct Case {
     };
     for (uint64_t j = 0; j < n; j++) {
       for (uint64_t d = 0; d < dim; d++) {
-        keys[(j / 16 * dim + d) * 16 + j % 16] = half();
+        keys[key_at(j, d)] = half();
         values[j * dim + d] = half();
+        small_keys[key_at(j, d)] = static_cast<int8_t>(random.below(255));
+        small_values[j * dim + d] = static_cast<int8_t>(random.below(255));
       }
+      key_factors[j] = random.unit() * 0.03f;
+      value_factors[j] = random.below(9) == 0 ? 0.0f : random.unit() * 0.03f;
     }
     for (size_t i = 0; i < ranges.size(); i++) queries.push_back(bell_curve(dim, seed + 100 + i, spread));
   }
 
+  uint64_t key_at(uint64_t j, uint64_t d) const { return (j / 16 * head_dim + d) * 16 + j % 16; }
+  double key(uint64_t j, uint64_t d) const {
+    if (is_int8) return static_cast<double>(small_keys[key_at(j, d)]) * key_factors[j];
+    return f16_to_float(keys[key_at(j, d)]);
+  }
+  double value(uint64_t j, uint64_t d) const {
+    if (is_int8) return static_cast<double>(small_values[j * head_dim + d]) * value_factors[j];
+    return f16_to_float(values[j * head_dim + d]);
+  }
+
   float scale() const { return 1.0f / std::sqrt(static_cast<float>(head_dim)); }
 
-  std::vector<float> run(const Kernels& k) const {
-    const auto n = static_cast<uint32_t>(ranges.size());
-    uint32_t low = ranges[0].first, high = ranges[0].last;
+  // Everything that the kernels are told, with memory for it.
+  struct Call {
+    AttentionArgs args{};
     std::vector<uint32_t> first, last;
-    for (const Range& r : ranges) {
-      first.push_back(r.first);
-      last.push_back(r.last);
-      low = std::min(low, r.first);
-      high = std::max(high, r.last);
+    std::vector<const float*> queries;
+    std::vector<float*> outputs;
+    std::vector<float> out;
+    Aligned<float> scratch;
+
+    explicit Call(const Case& c)
+        : out(c.ranges.size() * c.head_dim, -5.0f), scratch(attention_scratch_floats(c.head_dim)) {
+      std::fill_n(scratch.data(), scratch.size(), std::numeric_limits<float>::quiet_NaN());
+      for (size_t i = 0; i < c.ranges.size(); i++) {
+        first.push_back(c.ranges[i].first);
+        last.push_back(c.ranges[i].last);
+        queries.push_back(c.queries[i].data());
+        outputs.push_back(out.data() + i * c.head_dim);
+      }
+      args = {.queries = queries.data(),
+              .outputs = outputs.data(),
+              .first = first.data(),
+              .last = last.data(),
+              .n_queries = static_cast<uint32_t>(c.ranges.size()),
+              .head_dim = c.head_dim,
+              .keys = c.keys.data(),
+              .values = c.values.data(),
+              .key_factors = nullptr,
+              .value_factors = nullptr,
+              .scale = c.scale(),
+              .softcap = c.softcap,
+              .scratch = scratch.data()};
+      if (!c.is_int8) return;
+      args.keys = c.small_keys.data();
+      args.values = c.small_values.data();
+      args.key_factors = c.key_factors.data();
+      args.value_factors = c.value_factors.data();
     }
-    const uint64_t scratch_floats = attention_scratch_floats(high - low + 1) * n;
-    Aligned<float> scratch(scratch_floats);
-    std::fill_n(scratch.data(), scratch_floats, std::numeric_limits<float>::quiet_NaN());
-    std::vector<float> out(n * head_dim, -5.0f);
-    std::vector<const float*> q;
-    std::vector<float*> o;
-    for (uint32_t i = 0; i < n; i++) {
-      q.push_back(queries[i].data());
-      o.push_back(out.data() + i * head_dim);
-    }
-    k.attention({.queries = q.data(),
-                 .outputs = o.data(),
-                 .first = first.data(),
-                 .last = last.data(),
-                 .n_queries = n,
-                 .head_dim = head_dim,
-                 .keys = keys.data(),
-                 .values = values.data(),
-                 .scale = scale(),
-                 .softcap = softcap,
-                 .scratch = scratch.data()});
-    return out;
+    Call(const Call&) = delete;
+  };
+
+  std::vector<float> run(const Kernels& k) const {
+    Call call(*this);
+    k.attention(call.args);
+    return std::move(call.out);
+  }
+
+  // Chunk by chunk, all queries in one call where all see the chunk; then joined.
+  std::vector<float> run_by_chunks(const Kernels& k) const {
+    Call call(*this);
+    const uint64_t floats = attention_part_floats(head_dim),
+                   max_chunks = ceil_div(n_positions, kAttentionChunk);
+    Aligned<float> parts(ranges.size() * max_chunks * floats);
+    const auto begins = [&](size_t i) { return ranges[i].first / kAttentionChunk; };
+    for (uint32_t chunk = 0; chunk < max_chunks; chunk++)
+      for (size_t i = 0; i < ranges.size(); i++) {
+        if (chunk < begins(i) || chunk > ranges[i].last / kAttentionChunk) continue;
+        AttentionArgs one = call.args;
+        one.queries += i, one.first += i, one.last += i;
+        one.n_queries = 1;
+        k.attention_chunk(one, chunk, parts.data() + (i * max_chunks + chunk - begins(i)) * floats, floats);
+      }
+    for (size_t i = 0; i < ranges.size(); i++)
+      k.attention_join(parts.data() + i * max_chunks * floats, floats,
+                       ranges[i].last / kAttentionChunk - begins(i) + 1, head_dim, call.outputs[i]);
+    return std::move(call.out);
   }
 };
 
@@ -84,7 +139,8 @@ std::vector<Case> cases() {
   uint64_t seed = 1;
   for (const uint32_t dim : {16u, 48u, 64u, 80u, 128u, 256u}) {
     for (uint32_t n_queries = 1; n_queries <= kMaxAttentionQueries; n_queries++) {
-      for (const uint32_t n : {n_queries, 15u + n_queries, 100u, 333u}) {
+      for (const uint32_t n : {n_queries, 15u + n_queries, 100u, 333u, 777u}) {
+        if (n == 777 && dim != 48 && dim != 64) continue;
         std::vector<Range> causal, sliding, mixed;
         Random random(++seed);
         for (uint32_t i = 0; i < n_queries; i++) {
@@ -95,8 +151,10 @@ std::vector<Case> cases() {
           mixed.push_back({std::min(a, b), std::max(a, b)});
         }
         all.emplace_back(dim, n, causal, 0.0f, seed);
+        all.back().is_int8 = n % 2 == 1;
         if (n < 120) all.emplace_back(dim, n, sliding, 0.0f, seed + 1000, 20.0f);
-        if (n < 120) all.emplace_back(dim, n, mixed, 5.0f, seed + 2000, 3.0f);
+        if (n < 120 || n == 777) all.emplace_back(dim, n, mixed, 5.0f, seed + 2000, 3.0f);
+        if (n == 100) all.emplace_back(all.back()), all.back().is_int8 = true;
       }
     }
   }
@@ -107,7 +165,7 @@ std::vector<Case> cases() {
 // weights by that factor of themselves; the sums add (n + 4) half ulps.
 TEST(ScalarAttention, LiesWithinItsBoundOfFloat64) {
   for (const Case& c : cases()) {
-    if (c.head_dim > 80 || c.n_positions > 120) continue;
+    if (c.head_dim > 80 || (c.n_positions > 120 && c.n_positions < 700)) continue;
     const std::vector<float> out = c.run(kScalarKernels);
     for (size_t i = 0; i < c.ranges.size(); i++) {
       const Range r = c.ranges[i];
@@ -116,13 +174,12 @@ TEST(ScalarAttention, LiesWithinItsBoundOfFloat64) {
       for (uint64_t j = r.first; j <= r.last; j++) {
         double dot = 0, size = 0;
         for (uint64_t d = 0; d < c.head_dim; d++) {
-          const double term = static_cast<double>(c.queries[i][d]) *
-                              f16_to_float(c.keys[(j / 16 * c.head_dim + d) * 16 + j % 16]);
+          const double term = static_cast<double>(c.queries[i][d]) * c.key(j, d);
           dot += term;
           size += std::fabs(term);
         }
         dot *= c.scale();
-        worst_score = std::max(worst_score, size * c.scale() * (c.head_dim + 3) * 0x1p-24);
+        worst_score = std::max(worst_score, size * c.scale() * (c.head_dim + 4) * 0x1p-24);
         s.push_back(c.softcap == 0 ? dot : c.softcap * std::tanh(dot / c.softcap));
         largest = std::max(largest, s.back());
       }
@@ -130,7 +187,7 @@ TEST(ScalarAttention, LiesWithinItsBoundOfFloat64) {
       for (uint64_t d = 0; d < c.head_dim; d++) {
         double o = 0, size = 0;
         for (uint64_t j = r.first; j <= r.last; j++) {
-          const double v = f16_to_float(c.values[j * c.head_dim + d]);
+          const double v = c.value(j, d);
           o += s[j - r.first] * v;
           size += s[j - r.first] * std::fabs(v);
         }
@@ -161,6 +218,32 @@ TEST_P(AnyAttention, QueriesTogetherEqualQueriesAlone) {
           << i;
     }
   }
+}
+
+TEST_P(AnyAttention, ChunksJoinedEqualAllAtOnce) {
+  for (const Case& c : cases()) {
+    if (c.n_positions < 300) continue;
+    ASSERT_TRUE(same_bits(c.run_by_chunks(*GetParam()), c.run(*GetParam())))
+        << c.head_dim << " " << c.n_positions;
+  }
+}
+
+TEST_P(AnyAttention, Int8VectorsLieWithinHalfAStep) {
+  for (const uint64_t n : {16u, 80u}) {
+    const std::vector<float> x = bell_curve(n, n);
+    std::vector<int8_t> y(n * 3, 1), expected(n * 3, 1);
+    const float factor = GetParam()->to_int8(x.data(), n, y.data(), 3);
+    EXPECT_EQ(factor, kScalarKernels.to_int8(x.data(), n, expected.data(), 3));
+    EXPECT_EQ(y, expected);
+    for (uint64_t i = 0; i < n; i++)
+      EXPECT_NEAR(factor * static_cast<float>(y[3 * i]), x[i], 0.5001f * factor);
+  }
+  std::vector<int8_t> y(16, 5);
+  EXPECT_EQ(GetParam()->to_int8(std::vector<float>(16, 1e-30f).data(), 16, y.data(), 1), 0.0f);
+  EXPECT_EQ(y, std::vector<int8_t>(16, 0));
+  std::vector<float> bad(16, 1.0f);
+  bad[3] = std::numeric_limits<float>::quiet_NaN();
+  EXPECT_FALSE(std::isfinite(GetParam()->to_int8(bad.data(), 16, y.data(), 1)));
 }
 
 TEST_P(AnyAttention, NanReachesTheOutput) {

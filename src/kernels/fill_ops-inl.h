@@ -11,6 +11,9 @@ void fill_ops(Kernels& k) {
   k.softcap = softcap;
   k.rope = rope;
   k.attention = attention;
+  k.attention_chunk = attention_chunk;
+  k.attention_join = attention_join;
+  k.to_int8 = to_int8;
   k.to_f16 = to_f16;
   k.softmax = softmax;
   k.int8_peak = int8_peak;

@@ -76,27 +76,35 @@ struct Activations {
   static Activations shape(uint32_t n_tokens, uint64_t k, ActivationKind kind);
 };
 
-// ---- Attention over an f16 cache, one KV head.
+// ---- Attention over a cache of one KV head.
 //
-// Keys lie in blocks of 16 positions, [position/16][head_dim][16] f16, so that lanes are positions; values lie
-// [position][head_dim] f16. `n_queries` query vectors share this KV head; query i sees positions
-// [first[i], last[i]] inclusive. out_i = sum_j softmax_j(scale * q_i . k_j) v_j.
+// Keys lie in blocks of 16 positions, [position/16][head_dim][16], so that lanes are positions; values lie
+// [position][head_dim]. Both are f16, or int8 with a factor for each position. `n_queries` query vectors share this KV head;
+// query i sees positions [first[i], last[i]] inclusive. out_i = sum_j softmax_j(scale * q_i . k_j) v_j.
+//
+// Positions are taken in chunks of kAttentionChunk, each with a largest score of its own, and joined in order. So a part of
+// a sequence can be computed by itself, and the result does not depend on who computed which part.
 struct AttentionArgs {
   const float* const* queries;       // n_queries pointers to head_dim floats
-  float* const* outputs;             // n_queries pointers to head_dim floats
+  float* const* outputs;             // n_queries pointers to head_dim floats; not used by attention_chunk
   const uint32_t* first;             // per query
   const uint32_t* last;              // per query
   uint32_t n_queries;                // 1..kMaxAttentionQueries
   uint32_t head_dim;                 // multiple of 16
-  const uint16_t* keys;
-  const uint16_t* values;
+  const void* keys;
+  const void* values;
+  const float *key_factors, *value_factors;   // [position]; null: keys and values are f16
   float scale;
   float softcap;                     // 0: none; else score = softcap * tanh(score / softcap)
-  float* scratch;                    // attention_scratch_floats(n) * n_queries floats, 64-byte aligned; n: positions from the
-                                     // smallest first to the largest last
+  float* scratch;                    // attention_scratch_floats(head_dim) floats, 64-byte aligned
 };
 inline constexpr uint32_t kMaxAttentionQueries = 8;
-constexpr uint64_t attention_scratch_floats(uint64_t n_positions) { return round_up(n_positions, 16) + 16; }
+inline constexpr uint32_t kAttentionChunk = 256;
+// A query's sums over some chunks: head_dim weighted values, the largest score, the sum of the weights, padding.
+constexpr uint64_t attention_part_floats(uint32_t head_dim) { return uint64_t{head_dim} + 16; }
+constexpr uint64_t attention_scratch_floats(uint32_t head_dim) {
+  return kMaxAttentionQueries * (kAttentionChunk + 2 * attention_part_floats(head_dim));
+}
 
 struct Kernels {
   Isa isa;
@@ -124,6 +132,12 @@ struct Kernels {
   // n_rot/2 sines.
   void (*rope)(float* head, uint64_t n_rot, bool neox, const float* cos_sin);
   void (*attention)(const AttentionArgs& args);
+  // The sums over one chunk, which every query sees a position of: query i's to parts + i * stride (floats, a multiple of 16).
+  void (*attention_chunk)(const AttentionArgs& args, uint32_t chunk, float* parts, uint64_t stride);
+  // Joins the sums of the n chunks that a query sees, in order, `stride` floats apart. The first one's memory is used.
+  void (*attention_join)(float* parts, uint64_t stride, uint32_t n, uint32_t head_dim, float* output);
+  // One head's vector of n (a multiple of 16) values for an int8 cache: q_i is y[i * step]. Returns the factor.
+  float (*to_int8)(const float* x, uint64_t n, int8_t* y, uint64_t step);
   void (*to_f16)(const float* x, uint64_t n, uint16_t* y);
   void (*softmax)(float* x, uint64_t n);                          // in place; over a whole vocabulary
   // Millions of 8-bit multiply-adds, counted: the peak that bench compares with. Returns operations (2 per

@@ -14,7 +14,10 @@ struct Lanes {
   float sum() const;  // the fixed tree
 };
 
-void attention(const AttentionArgs& args);  // scalar_attention.cpp
+void attention(const AttentionArgs& args);  // scalar_attention.cpp, and the next three
+void attention_chunk(const AttentionArgs& args, uint32_t chunk, float* parts, uint64_t stride);
+void attention_join(float* parts, uint64_t stride, uint32_t n, uint32_t head_dim, float* output);
+float to_int8(const float* x, uint64_t n, int8_t* y, uint64_t step);
 void prepare(const float* x, uint64_t stride, uint64_t k, uint32_t panel_begin, uint32_t panel_end,
              const Activations& out);  // scalar_products.cpp
 template <TensorType type>

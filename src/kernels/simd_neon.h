@@ -57,6 +57,12 @@ PIXELLM_INLINE void store_n(float* p, int n, F32x16 a) {
 PIXELLM_INLINE F32x16 load_f16(const uint16_t* p) {
   PIXELLM_EACH_QUARTER(F32x16, vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(p + 4 * i))));
 }
+PIXELLM_INLINE F32x16 load_int8(const int8_t* p) {
+  const int8x16_t bytes = vld1q_s8(p);
+  const int16x8_t halves[2] = {vmovl_s8(vget_low_s8(bytes)), vmovl_s8(vget_high_s8(bytes))};
+  PIXELLM_EACH_QUARTER(F32x16, vcvtq_f32_s32(vmovl_s16(i % 2 == 0 ? vget_low_s16(halves[i / 2])
+                                                                  : vget_high_s16(halves[i / 2]))));
+}
 PIXELLM_INLINE F32x16 load_bf16(const uint16_t* p) {
   PIXELLM_EACH_QUARTER(F32x16, vreinterpretq_f32_u32(vshll_n_u16(vld1_u16(p + 4 * i), 16)));
 }

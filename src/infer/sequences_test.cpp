@@ -1,0 +1,143 @@
+// Long texts, both kinds of cache, and several sequences in one pass over the weights.
+#include <cmath>
+#include <cstring>
+#include <optional>
+
+#include "infer/test_models.h"
+
+namespace pixellm {
+namespace {
+
+class SequencesTest : public testing::TestWithParam<CacheKind> {
+ protected:
+  static constexpr uint32_t kLong = 2 * kAttentionChunk + 70;
+
+  void use(TinySpec spec) {
+    spec.context_length = kLong + 10;
+    engine_.reset();
+    model_.emplace(open_tiny(make_tiny_model(spec)));
+    auto engine = Engine::create(*model_);
+    ASSERT_TRUE(engine) << engine.error().message;
+    engine_.emplace(std::move(*engine));
+    vocab_size_ = spec.vocab_size;
+  }
+
+  std::unique_ptr<Session> session(ThreadPool& pool, uint32_t batch,
+                                   ActivationKind activations = ActivationKind::kInt8) {
+    auto s =
+        Session::create(*engine_, pool, {.batch = batch, .activations = activations, .cache = GetParam()});
+    EXPECT_TRUE(s) << s.error().message;
+    return std::move(*s);
+  }
+
+  static std::vector<float> copy(std::span<const float> v) { return {v.begin(), v.end()}; }
+
+  std::optional<Model> model_;
+  std::optional<Engine> engine_;
+  uint32_t vocab_size_ = 0;
+};
+
+// One by one the chunks of the cache are shared out, in a batch they are not; with a window the first chunks
+// are not seen.
+TEST_P(SequencesTest, LongTextsDoNotDependOnThreadsOrBatch) {
+  for (const Architecture a : {Architecture::kLlama, Architecture::kGemma3}) {
+    TinySpec spec = test_spec(a, {TensorType::kQ8_0});
+    if (a == Architecture::kGemma3) spec.sliding_window = kAttentionChunk + 40;
+    use(spec);
+    const auto ids = test_tokens(kLong, vocab_size_);
+    std::vector<float> truth;
+    for (const auto& [threads, batch] : {std::pair(1, 512u), {2, 1u}, {3, 1u}, {1, 1u}, {2, 70u}}) {
+      ThreadPool pool(threads);
+      const auto s = session(pool, batch);
+      ASSERT_TRUE(s->feed(ids));
+      if (truth.empty()) truth = copy(s->logits());
+      EXPECT_EQ(std::memcmp(truth.data(), s->logits().data(), s->logits().size_bytes()), 0)
+          << threads << " threads, batch " << batch;
+    }
+  }
+}
+
+TEST_P(SequencesTest, TogetherIsAsAlone) {
+  for (const Architecture a : {Architecture::kLlama, Architecture::kGpt2, Architecture::kMlp}) {
+    for (const ActivationKind activations : {ActivationKind::kInt8, ActivationKind::kInt16}) {
+      use(test_spec(a, {TensorType::kQ4_0, TensorType::kF16}));
+      ThreadPool pool(2);
+      std::vector<std::unique_ptr<Session>> together, alone;
+      for (uint32_t i = 0; i < 11; i++) {  // texts of different lengths, one of them long
+        const auto ids = test_tokens(i == 4 ? kAttentionChunk + 20 : 3 + i, vocab_size_);
+        for (auto* list : {&together, &alone}) {
+          list->push_back(session(pool, 16, activations));
+          ASSERT_TRUE(list->back()->feed(ids));
+        }
+      }
+      for (TokenId step = 0; step < 3; step++) {
+        std::vector<Session*> sessions;
+        std::vector<TokenId> ids;
+        for (size_t i = 0; i < together.size(); i++) {
+          sessions.push_back(together[i].get());
+          ids.push_back(static_cast<TokenId>((static_cast<TokenId>(i) * 5 + step) % 50));
+          ASSERT_TRUE(alone[i]->feed({&ids.back(), 1}));
+        }
+        const auto fed = Session::feed_together(sessions, ids);
+        ASSERT_TRUE(fed) << fed.error().message;
+        for (size_t i = 0; i < together.size(); i++) {
+          EXPECT_EQ(together[i]->position(), alone[i]->position());
+          ASSERT_EQ(copy(together[i]->logits()), copy(alone[i]->logits())) << "sequence " << i;
+        }
+      }
+    }
+  }
+}
+
+TEST_P(SequencesTest, ARefusedTokenAppendsNothing) {
+  use(test_spec(Architecture::kLlama, {TensorType::kQ8_0}));
+  ThreadPool pool(2);
+  const auto a = session(pool, 16), b = session(pool, 16);
+  ASSERT_TRUE(a->feed({{1, 2, 3}}));
+  ASSERT_TRUE(b->feed({{4}}));
+  Session* both[] = {a.get(), b.get()};
+  const TokenId bad[] = {1, static_cast<TokenId>(vocab_size_)};
+  const auto fed = Session::feed_together(both, bad);
+  ASSERT_FALSE(fed);
+  EXPECT_EQ(fed.error().code, ErrorCode::kInvalidArgument);
+  EXPECT_EQ(a->position(), 3u);
+  EXPECT_EQ(b->position(), 1u);
+  EXPECT_TRUE(Session::feed_together({}, {}));
+}
+
+TEST_P(SequencesTest, CopiesGoOnAlike) {
+  use(test_spec(Architecture::kLlama, {TensorType::kQ8_0}));
+  ThreadPool pool(2);
+  const auto a = session(pool, 16), b = session(pool, 16);
+  ASSERT_TRUE(a->feed(test_tokens(45, vocab_size_)));
+  b->copy_from(*a);
+  for (auto* s : {a.get(), b.get()}) ASSERT_TRUE(s->feed({{7, 8}}));
+  EXPECT_EQ(copy(a->logits()), copy(b->logits()));
+}
+
+// Half the memory, and hardly other logits.
+TEST_P(SequencesTest, AnInt8CacheIsSmallerAndCloseToF16) {
+  if (GetParam() != CacheKind::kInt8) return;
+  use(test_spec(Architecture::kLlama, {TensorType::kF32}));
+  ThreadPool pool(2);
+  const auto ids = test_tokens(80, vocab_size_);
+  const auto small = session(pool, 16);
+  auto large = Session::create(*engine_, pool, {.batch = 16});
+  ASSERT_TRUE(large && small->feed(ids) && (*large)->feed(ids));
+  const TinySpec spec = test_spec(Architecture::kLlama, {TensorType::kF32});
+  EXPECT_EQ(small->cache_bytes() * 2 * spec.head_dim,
+            (*large)->cache_bytes() * (spec.head_dim + sizeof(float)));
+  double difference = 0, size = 0;
+  for (size_t i = 0; i < small->logits().size(); i++) {
+    difference += std::pow(small->logits()[i] - (*large)->logits()[i], 2);
+    size += std::pow((*large)->logits()[i], 2);
+  }
+  EXPECT_LT(difference, size * 0.02 * 0.02);
+  EXPECT_GT(difference, 0);
+}
+
+INSTANTIATE_TEST_SUITE_P(Caches, SequencesTest, testing::Values(CacheKind::kF16, CacheKind::kInt8),
+                         [](const auto& p) { return p.param == CacheKind::kF16 ? "f16" : "int8"; });
+
+}  // namespace
+}  // namespace pixellm
