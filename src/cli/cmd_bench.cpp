@@ -1,102 +1,49 @@
 // pixellm bench: tokens per second, beside what this machine can do at the same moment.
 #include <fmt/format.h>
 
-#include <chrono>
-#include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "cli/bench_report.h"
 #include "cli/commands.h"
-#include "cli/runtime.h"
-#include "infer/probe.h"
 #include "infer/signature.h"
 
 namespace pixellm::cli {
 namespace {
 
-using Clock = std::chrono::steady_clock;
-
 struct BenchFlags {
-  std::string model;
-  uint32_t prompt = 512, generate = 128, repeats = 5;
-  SessionOptions session;
+  std::string model, compare;
+  uint32_t repeats = 5;
+  BenchPlan plan;
   std::vector<int> threads;
-  bool json = false, signature = false;
+  bool json = false, signature = false, roofline = false, profile = false;
   ModelFlags common;
 };
 
-struct Measured {
-  double prompt_per_s = 0, generate_per_s = 0, read_gb_s = 0, int8_gops = 0, ping_ns = 0;
-};
-
-// The same tokens as in tools that compare with other programs.
-std::vector<TokenId> pattern(uint32_t n, uint32_t vocab_size) {
-  std::vector<TokenId> ids(n);
-  for (uint64_t i = 0; i < n; i++) ids[i] = static_cast<TokenId>((7 * i + 11) % vocab_size);
-  return ids;
-}
-
-// Tokens per second of feeding `ids` in steps of `step` into an empty session.
-Result<double> speed(Session& session, std::span<const TokenId> ids, size_t step) {
-  session.truncate(0);
-  const auto start = Clock::now();
-  for (size_t i = 0; i < ids.size(); i += step)
-    PIXELLM_CHECK(session.feed(ids.subspan(i, std::min(step, ids.size() - i))));
-  return static_cast<double>(ids.size()) / std::chrono::duration<double>(Clock::now() - start).count();
-}
-
-Result<Measured> measure(const Runtime& runtime, Session& session, ThreadPool& pool,
-                         const BenchFlags& flags) {
-  const Kernels& kernels = runtime.engine->kernels();
-  const uint32_t vocab_size = runtime.engine->config().vocab_size;
-  Measured m;
-  if (flags.prompt > 0)
-    m.prompt_per_s = PIXELLM_TRY(speed(session, pattern(flags.prompt, vocab_size), flags.prompt));
-  if (flags.generate > 0)
-    m.generate_per_s = PIXELLM_TRY(speed(session, pattern(flags.generate, vocab_size), 1));
-  m.read_gb_s =
-      measure_read_gb_s(runtime.model->plane(), runtime.model->header().first_weight_row, kernels.isa, pool);
-  m.int8_gops = measure_int8_gops(kernels, pool);
-  m.ping_ns = measure_ping_ns();
-  return m;
-}
-
-void print_line(const Measured& m, const Runtime& runtime, int threads, const BenchFlags& flags) {
-  const uint64_t bytes = runtime.engine->bytes_per_token();
-  const auto rounded = [](double x) { return std::round(x * 100) / 100; };
-  if (flags.json) {
-    nlohmann::ordered_json out = {{"threads", threads}};
-    if (flags.prompt > 0) out[fmt::format("pp{}", flags.prompt)] = rounded(m.prompt_per_s);
-    if (flags.generate > 0) out[fmt::format("tg{}", flags.generate)] = rounded(m.generate_per_s);
-    out["read_gb_s"] = rounded(m.read_gb_s);
-    out["int8_gops"] = rounded(m.int8_gops);
-    out["bytes_per_token"] = bytes;
-    out["ping_ns"] = rounded(m.ping_ns);
-    out["kernels"] = runtime.engine->kernels().name;
-    fmt::print("{}\n", out.dump());
-  } else {
-    std::string line = fmt::format("{} threads, {}:", threads, runtime.engine->kernels().name);
-    if (flags.prompt > 0) line += fmt::format("  pp{} {:.1f} tok/s", flags.prompt, m.prompt_per_s);
-    if (flags.generate > 0) {
-      const double gb_s = m.generate_per_s * static_cast<double>(bytes) * 1e-9;
-      line += fmt::format("  tg{} {:.1f} tok/s = {:.1f} GB/s, {:.0f} % of reading", flags.generate,
-                          m.generate_per_s, gb_s, m.read_gb_s > 0 ? gb_s / m.read_gb_s * 100 : 0);
-    }
-    fmt::print("{}  |  read {:.1f} GB/s  int8 {:.0f} GOP/s  ping {:.0f} ns\n", line, m.read_gb_s, m.int8_gops,
-               m.ping_ns);
-  }
-  std::fflush(stdout);
-}
-
 Result<void> run_bench(BenchFlags& flags) {
+  BenchSeries before, now;
+  if (!flags.compare.empty()) before = PIXELLM_TRY(read_bench_series(flags.compare));
   if (flags.threads.empty()) flags.threads = {default_thread_count()};
+  flags.plan.with_profile = flags.roofline || flags.profile;
   const Runtime runtime = PIXELLM_TRY(Runtime::open(flags.model, flags.common, false));
-  flags.session.context = std::max({flags.prompt, flags.generate, 1u});
   for (const int threads : flags.threads) {
-    ThreadPool pool(threads);
-    const auto session = PIXELLM_TRY(Session::create(*runtime.engine, pool, flags.session));
-    PIXELLM_CHECK(speed(*session, pattern(1, runtime.engine->config().vocab_size), 1));  // warm-up
-    for (uint32_t i = 0; i < flags.repeats; i++)
-      print_line(PIXELLM_TRY(measure(runtime, *session, pool, flags)), runtime, threads, flags);
+    const auto bench = PIXELLM_TRY(Bench::create(runtime, threads, flags.plan));
+    const BenchContext context{.plan = flags.plan,
+                               .threads = threads,
+                               .bytes_per_token = runtime.engine->bytes_per_token(),
+                               .kernels = std::string(runtime.engine->kernels().name),
+                               .roofline = flags.roofline,
+                               .profile = flags.profile};
+    for (uint32_t i = 0; i < flags.repeats; i++) {
+      const Measured m = PIXELLM_TRY(bench->measure());
+      const auto line = bench_json(m, context);
+      add_to_series(line, now);
+      fmt::print("{}", flags.json ? line.dump() + "\n" : bench_text(m, context));
+      std::fflush(stdout);
+    }
+  }
+  if (!flags.compare.empty()) {
+    const auto comparison = compare_series(before, now);
+    fmt::print("{}", flags.json ? comparison.dump() + "\n" : comparison_text(comparison));
   }
   return {};
 }
@@ -115,24 +62,33 @@ int cmd_bench(int argc, char** argv) {
   BenchFlags flags;
   app.add_option("MODEL", flags.model, "picture of a model");
   const auto positive = CLI::Range(uint32_t{1}, UINT32_MAX);
-  app.add_option("-p", flags.prompt, "prompt tokens; 0: no prompt test")
+  app.add_option("-p", flags.plan.prompt, "prompt tokens; 0: no prompt test")
       ->check(CLI::Range(uint32_t{0}, UINT32_MAX))
       ->capture_default_str();
-  app.add_option("-n", flags.generate, "tokens fed one by one; 0: no generation test")
+  app.add_option("-n", flags.plan.generate, "tokens fed one by one; 0: no generation test")
       ->check(CLI::Range(uint32_t{0}, UINT32_MAX))
       ->capture_default_str();
   app.add_option("-t,--threads", flags.threads, "thread counts, with commas between them; default: all CPUs")
       ->delimiter(',')
       ->check(CLI::Range(1, ThreadPool::kMaxThreads));
   app.add_option("-r", flags.repeats, "repeats")->check(positive)->capture_default_str();
-  app.add_option("--batch", flags.session.batch, "prompt tokens per step")
+  app.add_option("--batch", flags.plan.session.batch, "prompt tokens per step")
       ->check(positive)
       ->capture_default_str();
-  add_session_options(app, flags.session);
+  add_session_options(app, flags.plan.session);
   app.add_option("--verify", flags.common.verify, "check the picture before use: none, crc or sha256")
       ->check(CLI::IsMember({"none", "crc", "sha256"}))
       ->capture_default_str();
   app.add_flag("--json", flags.json, "print a JSON object a line");
+  app.add_option(
+         "--sequences", flags.plan.sequences,
+         "also generate in this many texts at once, with one pass over the weights; with commas between them")
+      ->delimiter(',')
+      ->check(CLI::Range(uint32_t{1}, uint32_t{256}));
+  app.add_flag("--roofline", flags.roofline,
+               "for every weight type: bytes, operations, and their share of what the machine can do");
+  app.add_flag("--profile", flags.profile, "time of every operation, barriers among them");
+  app.add_option("--compare", flags.compare, "an earlier run's --json output: medians before and now");
   app.add_flag("--signature", flags.signature,
                "print the hash of a tiny model's tokens and logits on scalar kernels");
   app.footer(
@@ -141,7 +97,10 @@ int cmd_bench(int argc, char** argv) {
       "kernels' instructions; time of handing a cache line from one CPU to another.\n"
       "bytes_per_token: weight bytes that generating a token reads.\n"
       "--json: {threads, pp512, tg128, read_gb_s, int8_gops, bytes_per_token, ping_ns, kernels};\n"
-      "the keys carry -p and -n.\n\n"
+      "the keys carry -p and -n, and of --sequences 4 tg128x4: tokens a second of all four. With\n"
+      "--roofline and --profile: roofline and profile {prompt, generate}, measured in a pass of their\n"
+      "own, in milliseconds of a thread. With --compare a last line {comparison [{what, before, now,\n"
+      "ratio}]}.\n\n"
       "Example:\n  pixellm bench model.png -t 1,2 -r 3");
   if (auto status = parse(app, argc, argv)) return *status;
   if (flags.signature) return print_signature();

@@ -40,6 +40,7 @@ struct SequenceSizes {
   int n_threads = 1;
   ActivationKind activations = ActivationKind::kInt8;  // of quantised weights; not kFloat
   CacheKind cache = CacheKind::kF16;
+  Profile* profile = nullptr;
 };
 
 class Computation {

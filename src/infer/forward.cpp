@@ -6,11 +6,14 @@
 #include <initializer_list>
 #include <optional>
 
+#include "infer/profile.h"
+
 namespace pixellm {
 namespace {
 
 // One matrix of a phase: y[t * stride + row] for every token t of the step.
 struct Product {
+  Operation operation;
   const Linear* linear;
   float* y;
   uint64_t stride;
@@ -50,6 +53,7 @@ class Pass {
         s_(scratch),
         mine_(scratch.threads()[static_cast<size_t>(worker.index())]),
         w_(worker),
+        watch_(scratch.profile, worker.index()),
         stride_(round_up(engine.config.embedding_length, kCellRows)),
         n_(n_tokens) {}
 
@@ -94,6 +98,11 @@ class Pass {
   float* y_row(uint64_t t) const { return s_.y + t * stride_; }
   float* qkv_row(uint64_t t) const { return s_.qkv + (row_ + t) * e_.qkv_stride; }
 
+  void wait() const {
+    w_.barrier();
+    watch_.lap(Operation::kBarrier);
+  }
+
   // Where token t of the step stands.
   uint32_t position(uint64_t t) const {
     return places_.empty() ? static_cast<uint32_t>(position_ + t) : places_[t].position;
@@ -127,7 +136,8 @@ class Pass {
         rope_table(position(t), c_.n_rot, c_.rope_base_local, 1.0, nullptr, c_.rope_magnitude,
                    s_.rope_local + t * c_.n_rot);
     }
-    if (!single()) w_.barrier();
+    watch_.lap(Operation::kEmbed);
+    if (!single()) wait();
   }
 
   void normalize(const float* x, const Norm& norm, float* y) const {
@@ -161,7 +171,8 @@ class Pass {
       if (blocks) prepare_part(blocks_, first, count, rows, stride, k);
       if (floats) prepare_part(floats_, first, count, rows, stride, k);
     }
-    if (!single()) w_.barrier();
+    watch_.lap(Operation::kPrepare);
+    if (!single()) wait();
   }
 
   // Tokens [first, first + count) of the batch, a whole number of panels or its end. Their rows stand from
@@ -195,6 +206,9 @@ class Pass {
 
   void multiply(const Product& p, uint64_t group_begin, uint64_t group_end) const {
     p.linear->apply(k_, group_begin, group_end, p.linear->is_float() ? floats_ : blocks_, p.y, p.stride);
+    const uint64_t groups = group_end - group_begin;
+    watch_.lap(p.operation, p.linear->weight.type, groups * p.linear->group_bytes(),
+               2 * groups * kCellRows * p.linear->weight.k * n_);
   }
 
   // The matrices' groups are dealt out in one sequence, by the bytes that they make a thread read.
@@ -208,14 +222,14 @@ class Pass {
       multiply(p, begin, end);
       start += groups * cost;
     }
-    w_.barrier();
+    wait();
   }
 
   void project_in(const LayerWeights& layer, const Norm* post) {
     const auto& in = layer.attention_in;
     std::array<Product, 3> products{};
     for (size_t i = 0; i < in.size(); i++)
-      products[i] = {&in[i], s_.qkv + layer.attention_in_at[i], e_.qkv_stride};
+      products[i] = {Operation::kAttentionIn, &in[i], s_.qkv + layer.attention_in_at[i], e_.qkv_stride};
     if (in.size() == 1)
       prepare_normed(0, layer.attention_norm, post, {&in[0]});
     else
@@ -241,7 +255,8 @@ class Pass {
               row + e_.v_at + uint64_t{kv_head} * c_.head_dim);
       }
     }
-    w_.barrier();
+    watch_.lap(Operation::kRope);
+    wait();
   }
 
   void rotate(const LayerWeights& layer, const std::vector<float>& norm, uint64_t t, float* head) const {
@@ -308,7 +323,8 @@ class Pass {
         for (uint32_t i = 0; i < q.count; i++)
           std::memcpy(q.results[i], q.outputs[i], c_.head_dim * sizeof(float));
     }
-    w_.barrier();
+    watch_.lap(Operation::kAttention);
+    wait();
   }
 
   // A single token far into its text: the work is split over the chunks of the cache, too.
@@ -330,13 +346,15 @@ class Pass {
                          first_chunk + static_cast<uint32_t>(chunk),
                          s_.parts + head * stride + chunk * part_floats, stride);
     }
-    w_.barrier();
+    watch_.lap(Operation::kAttention);
+    wait();
     const auto [first_head, end_head] = w_.share(c_.n_heads);
     for (uint64_t head = first_head; head < end_head; head++) {
       k_.attention_join(s_.parts + head * stride, part_floats, n_chunks, e_.head_dim_padded, mine_.heads);
       std::memcpy(s_.attended + head * c_.head_dim, mine_.heads, c_.head_dim * sizeof(float));
     }
-    w_.barrier();
+    watch_.lap(Operation::kAttention);
+    wait();
   }
 
   uint32_t n_threads() const { return static_cast<uint32_t>(w_.count()); }
@@ -395,7 +413,7 @@ class Pass {
 
   void project_out(const LayerWeights& layer) {
     prepare_rows(s_.attended, c_.q_width(), c_.q_width(), layer.attention_out);
-    const Product product{&layer.attention_out, s_.y, stride_};
+    const Product product{Operation::kAttentionOut, &layer.attention_out, s_.y, stride_};
     multiply_all({&product, 1});
   }
 
@@ -403,8 +421,8 @@ class Pass {
   void feed_forward(const LayerWeights& layer) {
     prepare_normed(0, layer.ffn_norm, &layer.attention_post_norm, {&layer.gate, &layer.up});
     const auto [begin, end] = w_.share(layer.up.weight.n_groups());
-    const Product up{&layer.up, s_.ffn + e_.up_at, e_.ffn_stride};
-    if (layer.gate.present()) multiply({&layer.gate, s_.ffn, e_.ffn_stride}, begin, end);
+    const Product up{Operation::kGateUp, &layer.up, s_.ffn + e_.up_at, e_.ffn_stride};
+    if (layer.gate.present()) multiply({Operation::kGateUp, &layer.gate, s_.ffn, e_.ffn_stride}, begin, end);
     multiply(up, begin, end);
     const uint64_t row = begin * kCellRows, rows = (end - begin) * kCellRows;
     for (uint64_t t = 0; t < n_ && rows > 0; t++) {
@@ -416,15 +434,16 @@ class Pass {
       else
         k_.silu_mul(out, out + e_.up_at, rows);
     }
-    w_.barrier();
+    watch_.lap(Operation::kActivation);
+    wait();
     prepare_rows(s_.ffn, e_.ffn_stride, c_.feed_forward_length, layer.down);
-    const Product down{&layer.down, s_.y, stride_};
+    const Product down{Operation::kDown, &layer.down, s_.y, stride_};
     multiply_all({&down, 1});
   }
 
   void logits() const {
     const auto [begin, end] = w_.share(e_.output.weight.n_groups());
-    multiply({&e_.output, s_.logits, s_.logits_stride}, begin, end);
+    multiply({Operation::kOutput, &e_.output, s_.logits, s_.logits_stride}, begin, end);
     const uint64_t row = begin * kCellRows, rows = (end - begin) * kCellRows;
     if (c_.final_softcap == 0 || rows == 0) return;
     for (uint64_t t = 0; t < n_; t++)
@@ -437,6 +456,7 @@ class Pass {
   Scratch& s_;
   Scratch::PerThread& mine_;
   Worker& w_;
+  mutable Stopwatch watch_;
   const uint64_t stride_;       // floats from one token's x or y to the next one's
   uint32_t n_;                  // tokens that are being computed
   std::optional<bool> single_;  // where x is, when that is not what n_ says

@@ -57,6 +57,7 @@ class Scratch {
 
   Arena memory;
   ActivationKind activations = ActivationKind::kInt8;  // of quantised weights
+  Profile* profile = nullptr;
   std::span<PerThread> threads() { return threads_; }
   float *x = nullptr, *y = nullptr;              // [batch][embedding]
   float *qkv = nullptr, *attended = nullptr;     // [batch][qkv_stride], [batch][q_width]

@@ -71,6 +71,7 @@ Result<Scratch> Scratch::create(const Engine::Impl& engine, const SequenceSizes&
 
   Scratch s;
   s.activations = sizes.activations;
+  s.profile = sizes.profile;
   s.max_chunks = ceil_div(sizes.context, kAttentionChunk);
   s.logits_stride = round_up(c.vocab_size, kCellRows);
   Arena& m = s.memory;

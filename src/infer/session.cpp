@@ -100,7 +100,8 @@ Result<std::unique_ptr<Session>> Session::create(const Engine& engine, ThreadPoo
                                                              .n_logits = s->n_logits,
                                                              .n_threads = pool.size(),
                                                              .activations = options.activations,
-                                                             .cache = options.cache}));
+                                                             .cache = options.cache,
+       .profile = options.profile}));
   s->activations = options.activations;
   s->cache = options.cache;
   return std::unique_ptr<Session>(new Session(std::move(s)));

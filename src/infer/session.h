@@ -23,6 +23,8 @@
 
 namespace pixellm {
 
+class Profile;
+
 class Engine {
  public:
   // Finds and checks every tensor that the architecture needs. `kernels` null: active_kernels(). `model` must
@@ -54,6 +56,7 @@ struct SessionOptions {
   ActivationKind activations = ActivationKind::kInt8;
   // Keys and values: f16, or int8 with a factor for each head and position, in about half the memory.
   CacheKind cache = CacheKind::kF16;
+  Profile* profile = nullptr;  // of the pool's size, filled by every step; must outlive the session
 };
 inline constexpr uint32_t kDefaultContext = 4096;
 
