@@ -19,17 +19,6 @@ using ::testing::SizeIs;
 
 class DamageTest : public StoreTest {
  protected:
-  Buffer data() const { return *read_file(data_file(), uint64_t{1} << 30); }
-
-  // In place, as a disk would do it: the file keeps its inode.
-  void overwrite(uint64_t offset, Bytes bytes) const {
-    std::FILE* f = std::fopen(data_file().c_str(), "r+b");
-    ASSERT_NE(f, nullptr);
-    ASSERT_EQ(std::fseek(f, static_cast<long>(offset), SEEK_SET), 0);
-    ASSERT_EQ(std::fwrite(bytes.data(), 1, bytes.size(), f), bytes.size());
-    ASSERT_EQ(std::fclose(f), 0);
-  }
-
   // Changes one bit in the middle of every copy of `rgb` in the file; how many there were.
   int flip_in(const Buffer& rgb) const {
     int found = 0;
