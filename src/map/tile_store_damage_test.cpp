@@ -309,7 +309,10 @@ TEST_F(DamageTest, FullDiskWhileCommitting) {
   EXPECT_THAT(store->verify()->other, IsEmpty());
   {
     const FullDisk full(1 << 20);
-    EXPECT_EQ(store->compact().error().code, ErrorCode::kIo);
+    const auto failed = store->compact();
+    ASSERT_FALSE(failed);
+    EXPECT_EQ(failed.error().code, ErrorCode::kIo);
+    EXPECT_THAT(failed.error().message, HasSubstr("data.mdb.new: cannot write: "));
     EXPECT_EQ(std::distance(std::filesystem::directory_iterator(world()), {}), 2);
     EXPECT_THAT(all_tiles(*store), SizeIs(201));
   }
@@ -323,6 +326,7 @@ TEST_F(DamageTest, FullDiskWhileCreating) {
       auto store = TileStore::open(world(), {});
       if (store) continue;
       EXPECT_EQ(store.error().code, ErrorCode::kIo) << store.error().message;
+      EXPECT_THAT(store.error().message, HasSubstr(".mdb"));
       EXPECT_FALSE(std::filesystem::exists(world()));
     }
     put(*open(), {0, 0}, Buffer(12288));
