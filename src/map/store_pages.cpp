@@ -60,6 +60,7 @@ class PageWalk {
  private:
   std::unexpected<Error> bad(const TreeState& t, uint64_t page, std::string_view what) const;
   Result<void> add_tree(const PageTree& tree, std::string name);
+  void put_off(Visit v);
   Result<void> take_page(const TreeState& t, uint64_t page, uint64_t count = 1);
   Result<void> visit(const Visit& v);
   Result<Node> node(const TreeState& t, uint64_t page, uint64_t index, uint64_t upper, bool leaf) const;
@@ -78,7 +79,8 @@ class PageWalk {
   uint64_t looked_at_ = 0;
   std::vector<uint8_t> page_;
   std::vector<TreeState> trees_;
-  std::deque<Visit> queue_;
+  // Branches and the list of databases come first: what is damaged there leads LMDB astray the furthest.
+  std::deque<Visit> branches_, leaves_;
   std::vector<bool> used_;
   std::vector<uint8_t> world_record_;
 };
@@ -99,8 +101,15 @@ Result<void> PageWalk::add_tree(const PageTree& tree, std::string name) {
     return bad(trees_.back(), tree.root, "an empty tree with entries");
   }
   if (tree.depth < 1 || tree.depth > kDeepest) return bad(trees_.back(), tree.root, "the depth of its tree");
-  queue_.push_back({trees_.size() - 1, tree.root, 1, {}, std::nullopt});
+  put_off({trees_.size() - 1, tree.root, 1, {}, std::nullopt});
   return {};
+}
+
+// Leaves beyond the limit would not be looked at.
+void PageWalk::put_off(Visit v) {
+  const TreeState& t = trees_[v.tree];
+  if (v.depth < t.tree.depth || t.is_databases) return branches_.push_back(std::move(v));
+  if (leaves_.size() < limit_) return leaves_.push_back(std::move(v));
 }
 
 Result<void> PageWalk::take_page(const TreeState& t, uint64_t page, uint64_t count) {
@@ -187,7 +196,7 @@ Result<void> PageWalk::visit_branch(const Visit& v) {
     }
     children.push_back(std::move(child));
   }
-  for (Visit& child : children) queue_.push_back(std::move(child));
+  for (Visit& child : children) put_off(std::move(child));
   return {};
 }
 
@@ -281,10 +290,11 @@ Result<void> PageWalk::run() {
   used_.resize(meta_.last_page + 1);
   PIXELLM_CHECK(add_tree(meta_.free_list, "list of free pages"));
   PIXELLM_CHECK(add_tree(meta_.databases, "list of databases"));
-  while (!queue_.empty()) {
+  while (!branches_.empty() || !leaves_.empty()) {
     if (looked_at_ >= limit_) return {};
-    const Visit v = std::move(queue_.front());
-    queue_.pop_front();
+    auto& queue = branches_.empty() ? leaves_ : branches_;
+    const Visit v = std::move(queue.front());
+    queue.pop_front();
     PIXELLM_CHECK(visit(v));
   }
   return check_totals();
