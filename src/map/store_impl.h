@@ -32,6 +32,7 @@ class LmdbSnapshot : public StoreSnapshot {
  private:
   LmdbSnapshot(std::shared_ptr<StoreEnv> env, ReadTxn txn, uint32_t tile_size)
       : env_(std::move(env)), shape_(tile_size), txn_(std::move(txn)) {}
+  Result<void> settle();  // reads world_
   std::shared_ptr<StoreEnv> env_;
   RunShape shape_;
   ReadTxn txn_;
