@@ -55,6 +55,10 @@ class Story(unittest.TestCase):
             f.write(data)
         return self.path(name)
 
+    def content(self, name):
+        with open(self.path(name), "rb") as f:
+            return f.read()
+
     def run_it(self, *args, **kwargs):
         kwargs.setdefault("stdin", subprocess.DEVNULL)
         kwargs.setdefault("stdout", subprocess.PIPE)
@@ -188,11 +192,30 @@ class Commands(Story):
         self.fails("write", "0,0,100000,100000", self.path("short"), *w, says=("100000",))
         self.fails("write", "0,0,1,1", self.path("none"), *w, says=("none",))
         self.fails("script", self.path("none"), *w, says=("none",))
+        # found out only when the world is there
+        self.fails("write", "--bytes", "9223372036854775807,0", self.path("short"), *w, says=("leaves the world",))
+        self.fails("script", self.folder.name, *w, says=("is a folder",))
         self.assertEqual(os.listdir(self.folder.name), ["short"])
+        os.mkdir(self.world)
+        self.fails("write", "--bytes", "9223372036854775807,0", self.path("short"), *w, says=("leaves the world",))
+        self.assertEqual(os.listdir(self.world), [])
         self.ok("set", "0,0", "1,2,3", *w)
+        self.fails("write", "--bytes", "9223372036854775807,0", self.path("short"), *w, says=("leaves the world",))
         self.fails("read", "0,0,4000000000,4000000000", "-o", self.path("out"), *w, says=("4000000000",))
         self.fails("read", "--bytes", "5,5", "-o", self.path("out"), *w, says=("5,5",))
         self.assertFalse(os.path.exists(self.path("out")))
+
+    def test_no_output_replaces_a_file_of_the_world(self):
+        self.ok("write", "--bytes", "0,0", self.write("notes", b"some notes"), "--world", self.world)
+        os.symlink("world/data.mdb", self.path("link"))
+        for out in ("world/data.mdb", "world/lock.mdb", "world/../world/data.mdb"):
+            before = os.stat(self.path(out))
+            for command in (("read", "0,0,4,4"), ("read", "--bytes", "0,0"), ("export-png", "--rect", "0,0,64,64")):
+                self.fails(*command, "-o", self.path(out), "--world", self.world, says=("mdb: is the input",))
+            self.assertTrue(os.path.samestat(os.stat(self.path(out)), before))
+        self.fails("read", "0,0,4,4", "-o", self.path("link"), "--world", self.world, says=("is the input",))
+        self.ok("read", "--bytes", "0,0", "-o", self.path("world/notes"), "--world", self.world)    # another file beside them
+        self.assertEqual(self.content("world/notes"), b"some notes")
 
     def test_one_tile_size(self):
         self.ok("set", "0,0", "1,2,3", "--world", self.world, "--tile-size", "100")
@@ -264,6 +287,15 @@ class Scripts(Story):
         self.assertIs(json.loads(s.process.stdout.readline())["ok"], False)
         self.assertEqual(json.loads(s.process.stdout.readline()), {"ok": True, "rgb": [1, 2, 3]})
         self.assertIn('"rgb" is missing', s("set", x=0, y=0)["error"])
+        for fields, missing in (({}, "x"), ({"y": 1}, "x"), ({"x": 1}, "y")):
+            self.assertIn(f'"{missing}" is missing', s("get", **fields)["error"])
+        self.assertIn('"w" is missing', s("read", x=0, y=0)["error"])
+        n = len(bad) + 11                       # the next line, with the two blank ones
+        self.assertEqual(s.line('{"op":"get","x":1e999,"y":0}')["error"], f"line {n}: a number is too large for any field")
+        self.assertTrue(s.line("nonsense")["error"].startswith(f"line {n + 1}: not a JSON object"))
+        for length in (3000, 5000, 1000000):    # long names are cut short
+            for fields in ({"model": "m" * length, "tensor": "t"}, {"model": "m", "tensor": "t" * length}):
+                self.assertLess(len(s("locate", **fields)["error"]), 400)
         self.assertEqual(s("get", x=0, y=0)["rgb"], [1, 2, 3])
         self.assertEqual(s.end(), (0, ""))
 
@@ -378,6 +410,25 @@ class Damage(Story):
         self.assertEqual(self.json("verify")["bad_tiles"], [])
         self.assertEqual(self.ok("get", "130,-3", "--world", self.world), "0,0,0\n")
         self.assertEqual(self.ok("get", "0,0", "--world", self.world), "1,2,3\n")
+
+    def test_a_damaged_meta_page(self):
+        self.ok("set", "0,0", "1,2,3", "--world", self.world)
+        self.ok("set", "200,0", "4,5,6", "--world", self.world)
+        data = os.path.join(self.world, "data.mdb")
+        with open(data, "r+b") as f:
+            pages = f.read(8192)
+            newest = max((0, 1), key=lambda i: int.from_bytes(pages[4096 * i + 144:4096 * i + 152], sys.byteorder))
+            f.seek(4096 * newest + 16)          # the magic number
+            f.write(b"\0")
+        before = self.content("world/data.mdb")
+        for command in (("get", "0,0"), ("set", "0,0", "9,9,9"), ("verify",), ("compact",)):
+            self.fails(*command, "--world", self.world, says=("data.mdb", f"meta page {newest} is damaged", "map repair"))
+        self.assertEqual(self.content("world/data.mdb"), before)
+        other, = self.json("repair")["other"]
+        self.assertIn("as version 1 left it", other)
+        self.assertEqual(self.ok("get", "0,0", "--world", self.world), "1,2,3\n")
+        self.assertEqual(self.ok("get", "200,0", "--world", self.world), "0,0,0\n")   # the last commit
+        self.assertIs(self.json("verify")["intact"], True)
 
     def test_compact_ends_what_can_be_restored(self):
         self.ok("write", "0,0,640,640", self.write("p.rgb", random.Random(5).randbytes(3 * 640 * 640)), "--world", self.world)

@@ -231,6 +231,12 @@ class MountStory(unittest.TestCase):
         self.fails("unmount", self.model, says=b"not mounted")
         self.assertFalse(self.pixels(AT[0], AT[1], 64, 64).any())
         self.fails("mount", self.path("no.png"), "--at", "0,0", world="fresh")
+        self.fails("mount", other, "--at", "9223372036854775807,0", says=b"leaves the world", world="fresh")
+        self.assertFalse(os.path.exists(self.path("fresh")))
+        before = os.stat(other)                 # a mounted model is an input
+        self.fails("export-png", "--rect", "8000,-8000,64,64", "-o", other, says=b"is the input")
+        self.fails("read", "8000,-8000,64,64", "-o", other, says=b"is the input")
+        self.assertTrue(os.path.samestat(os.stat(other), before))
         self.assertFalse(os.path.exists(self.path("fresh")))
 
     def test_damaged_and_lost_models(self):
@@ -303,6 +309,7 @@ class MountStory(unittest.TestCase):
         self.fails("import-png", self.path("in.png"), "--at", "9223372036854775790,0", says=b"leaves the world")
         Image.new("RGBA", (5, 5)).save(self.path("alpha.png"))
         self.fails("import-png", self.path("alpha.png"), "--at", "0,0", says=b"alpha.png", world="fresh")
+        self.fails("import-png", self.path("in.png"), "--at", "9223372036854775790,0", says=b"leaves the world", world="fresh")
         self.assertFalse(os.path.exists(self.path("fresh")))
         self.assertEqual(json.loads(self.map("stats", "--json"))["tiles_on_disk"], 0)
         self.fails("export-png", "--rect", "0,0,3000000000,2", "-o", self.path("no.png"), says=b"--zoom")

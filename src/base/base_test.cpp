@@ -10,6 +10,7 @@
 #include "base/bytes.h"
 #include "base/file.h"
 #include "base/hash.h"
+#include "base/memory.h"
 #include "base/hash_pipe.h"
 #include "base/threads.h"
 #include "base/utf8.h"
@@ -173,6 +174,15 @@ TEST_F(TemporaryFolder, EmptyFileMaps) {
   auto m = MappedFile::open(path("empty"));
   ASSERT_TRUE(m);
   EXPECT_TRUE(m->data().empty());
+}
+
+TEST(Memory, MoreThanThereIsIsRefused) {
+  EXPECT_GT(memory_limit_bytes(), uint64_t{1} << 20);
+  EXPECT_TRUE(check_memory(memory_limit_bytes(), "all"));
+  const auto refused = check_memory(UINT64_MAX, "a picture");
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, ErrorCode::kTooLarge);
+  EXPECT_TRUE(refused.error().message.starts_with("a picture takes 18446744073709551615 bytes"));
 }
 
 TEST(Threads, SharesCoverEverythingOnce) {

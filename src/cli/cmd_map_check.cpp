@@ -68,14 +68,14 @@ int cmd_map_repair(int argc, char** argv) {
   CLI::App app(
       "Puts the newest intact version that is still kept in place of each damaged tile, or drops the tile "
       "when there is\n"
-      "none. Prints what it did with each.");
+      "none. Prints what it did with each. A world whose newest state is damaged so that it cannot be opened "
+      "goes back to the\n"
+      "one before, if that is whole.");
   CheckFlags flags;
   flags.add_to(app);
   app.footer("Example:\n  pixellm map repair --world world");
   if (auto status = parse(app, argc, argv)) return *status;
-  const auto store = flags.open(false);
-  if (!store) return report(store.error());
-  const auto found = (*store)->repair();
+  const auto found = repair_world(flags.folder);
   if (!found) return report(found.error());
   if (flags.json) {
     fmt::print("{}\n", to_line({{"tiles_checked", found->tiles_checked},

@@ -59,17 +59,18 @@ Result<void> check_text(World& world, WorldPoint at, std::string_view text) {
   return fail(ErrorCode::kInternal, fmt::format("map demo: other bytes came back at {},{}", at.x, at.y));
 }
 
+Result<void> paint(World& world) {
+  PIXELLM_CHECK(check_place(world, kOrigin, kOriginText));
+  PIXELLM_CHECK(check_place(world, kFar, kFarText));
+  PIXELLM_CHECK(world.write_bytes(kOrigin.x, kOrigin.y, bytes(kOriginText)));
+  fmt::print("✓ Wrote {} bytes at the origin\n", kOriginText.size());
+  PIXELLM_CHECK(world.write_bytes(kFar.x, kFar.y, bytes(kFarText)));
+  fmt::print("✓ Wrote {} bytes at {},{}, 10,000 pixels away\n", kFarText.size(), kFar.x, kFar.y);
+  return {};
+}
+
 Result<void> show(const WorldFlags& flags) {
-  {
-    auto world = PIXELLM_TRY(flags.open_writing(true));
-    PIXELLM_CHECK(check_place(world, kOrigin, kOriginText));
-    PIXELLM_CHECK(check_place(world, kFar, kFarText));
-    PIXELLM_CHECK(world.write_bytes(kOrigin.x, kOrigin.y, bytes(kOriginText)));
-    fmt::print("✓ Wrote {} bytes at the origin\n", kOriginText.size());
-    PIXELLM_CHECK(world.write_bytes(kFar.x, kFar.y, bytes(kFarText)));
-    fmt::print("✓ Wrote {} bytes at {},{}, 10,000 pixels away\n", kFarText.size(), kFar.x, kFar.y);
-    PIXELLM_CHECK(world.flush());
-  }
+  PIXELLM_CHECK(flags.change(true, paint));
   auto world = PIXELLM_TRY(flags.open_reading());
   PIXELLM_CHECK(check_text(world, kOrigin, kOriginText));
   PIXELLM_CHECK(check_text(world, kFar, kFarText));

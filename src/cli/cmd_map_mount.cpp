@@ -31,9 +31,9 @@ int cmd_map_mount(int argc, char** argv) {
   if (!model) return report(model.error());
   const auto model_world = ModelWorld::create(std::move(*model));
   if (!model_world) return report(model_world.error());
-  auto world = flags.open_writing(/*create=*/true);
-  if (!world) return report(world.error());
-  if (auto mounted = mount_model(*world, path, at.x, at.y); !mounted) return report(mounted.error());
+  const auto mounted =
+      flags.change(/*create=*/true, [&](World& world) { return mount_model(world, path, at.x, at.y); });
+  if (!mounted) return report(mounted.error());
   note(fmt::format("mounted {} at {},{},{},{}", printable(path), at.x, at.y, model_world->width(),
                    model_world->height()));
   return 0;
@@ -49,9 +49,9 @@ int cmd_map_unmount(int argc, char** argv) {
   app.footer("Example:\n  pixellm map unmount model.png --world world");
   if (auto status = parse(app, argc, argv)) return *status;
 
-  auto world = flags.open_writing(/*create=*/false);
-  if (!world) return report(world.error());
-  if (auto removed = unmount_model(*world, path); !removed) return report(removed.error());
+  const auto removed =
+      flags.change(/*create=*/false, [&](World& world) { return unmount_model(world, path); });
+  if (!removed) return report(removed.error());
   note(fmt::format("unmounted {}", printable(path)));
   return 0;
 }

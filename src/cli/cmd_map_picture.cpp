@@ -31,6 +31,7 @@ int cmd_map_export_png(int argc, char** argv) {
 
   auto world = flags.open_reading();
   if (!world) return report(world.error());
+  if (auto other = flags.check_output(*world, out); !other) return report(other.error());
   const auto written = export_picture(*world, rect, zoom, out);
   return written ? 0 : report(written.error());
 }
@@ -50,12 +51,13 @@ int cmd_map_import_png(int argc, char** argv) {
 
   const auto picture = PixelPlane::open(in);  // before a world is made for it
   if (!picture) return report(picture.error());
-  auto world = flags.open_writing(/*create=*/true);
-  if (!world) return report(world.error());
-  const auto painted = import_picture(*world, *picture, at.x, at.y);
-  if (!painted) return report(painted.error());
-  if (auto flushed = world->flush(); !flushed) return report(flushed.error());
-  note(fmt::format("painted {},{},{},{}", painted->x, painted->y, painted->w, painted->h));
+  PixelRect painted;
+  const auto done = flags.change(/*create=*/true, [&](World& world) -> Result<void> {
+    painted = PIXELLM_TRY(import_picture(world, *picture, at.x, at.y));
+    return {};
+  });
+  if (!done) return report(done.error());
+  note(fmt::format("painted {},{},{},{}", painted.x, painted.y, painted.w, painted.h));
   return 0;
 }
 

@@ -1,13 +1,18 @@
 // pixellm map write, read: rectangles of pixels, and bytes, from and to files.
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "base/file.h"
+#include "base/memory.h"
 #include "cli/common.h"
 #include "cli/map_commands.h"
 #include "cli/world_flags.h"
 
 namespace pixellm::cli {
 namespace {
+
+constexpr uint64_t kPieceBytes = uint64_t{64} << 20;  // of a region, read and written at a time
 
 // A rectangle of pixels, or with --bytes where bytes begin.
 struct Place {
@@ -40,25 +45,25 @@ struct Place {
 Result<void> write_region(const WorldFlags& flags, const Place& place, const std::string& file) {
   // The file first: a wrong one makes no world.
   const uint64_t wanted = place.is_bytes ? 0 : PIXELLM_TRY(region_bytes(place.rect));
-  const auto bytes = PIXELLM_TRY(read_file(file, kMaxRegionBytes));
+  PIXELLM_CHECK(check_memory(wanted, fmt::format("{} by {} pixels", place.rect.w, place.rect.h)));
+  const auto bytes = PIXELLM_TRY(read_file(file, std::min(kMaxRegionBytes, memory_limit_bytes())));
   if (!place.is_bytes && bytes.size() != wanted)
     return fail(ErrorCode::kInvalidArgument, fmt::format("{}: {} bytes, {} by {} pixels are {}", file,
                                                          bytes.size(), place.rect.w, place.rect.h, wanted));
-  auto world = PIXELLM_TRY(flags.open_writing(true));
-  if (place.is_bytes) {
-    PIXELLM_CHECK(world.write_bytes(place.point.x, place.point.y, bytes));
-  } else {
-    PIXELLM_CHECK(world.write(place.rect, bytes));
-  }
-  return world.flush();
+  return flags.change(true, [&](World& world) {
+    return place.is_bytes ? world.write_bytes(place.point.x, place.point.y, bytes)
+                          : world.write(place.rect, bytes);
+  });
 }
 
 Result<void> read_region(const WorldFlags& flags, const Place& place, const std::string& file) {
   auto world = PIXELLM_TRY(flags.open_reading());
+  PIXELLM_CHECK(flags.check_output(world, file));
   if (place.is_bytes) return write_file(file, PIXELLM_TRY(world.read_bytes(place.point.x, place.point.y)));
-  std::vector<uint8_t> pixels(PIXELLM_TRY(region_bytes(place.rect)));
-  PIXELLM_CHECK(world.read(place.rect, pixels));
-  return write_file(file, pixels);
+  PIXELLM_TRY(region_bytes(place.rect));
+  auto out = PIXELLM_TRY(AtomicFile::create(file));
+  PIXELLM_CHECK(world.read_pieces(place.rect, kPieceBytes, [&](Bytes rgb) { return out.write(rgb); }));
+  return out.commit();
 }
 
 }  // namespace

@@ -24,14 +24,14 @@ bool put_line(const std::string& line) {
 // Answers line after line to the end of the input, Ctrl-C, or the end of who reads the answers.
 Result<void> answer_lines(LineReader& lines, World& world) {
   std::string_view line;
-  while (true) {
+  for (uint64_t number = 1;; number++) {
     const auto kind = PIXELLM_TRY(lines.next(line));
     if (kind == LineReader::Kind::kEnd) return {};
     if (kind == LineReader::Kind::kLine && is_blank(line)) continue;
     const std::string answer =
         kind == LineReader::Kind::kTooLong
-            ? error_line(fmt::format("the line has more than {} bytes", kMaxLineLength))
-            : answer_line(world, line);
+            ? error_line(fmt::format("line {}: has more than {} bytes", number, kMaxLineLength))
+            : answer_line(world, line, number);
     if (!put_line(answer)) return {};
   }
 }
@@ -75,6 +75,7 @@ int cmd_map_script(int argc, char** argv) {
   const auto answered = answer_lines(*lines, *world);
   const int status = answered ? 0 : report(answered.error());
   const auto flushed = world->flush();
+  if (!answered || !flushed) world->store().discard_if_new();
   return std::max(status, flushed ? 0 : report(flushed.error()));
 }
 

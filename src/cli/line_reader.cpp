@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -18,6 +19,9 @@ Result<LineReader> LineReader::open(const std::string& path, uint64_t max_length
   reader.max_length_ = max_length;
   reader.fd_ = path == "-" ? STDIN_FILENO : ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
   if (reader.fd_ < 0) return fail(ErrorCode::kIo, fmt::format("{}: {}", path, std::strerror(errno)));
+  struct stat st{};
+  if (::fstat(reader.fd_, &st) == 0 && S_ISDIR(st.st_mode))
+    return fail(ErrorCode::kInvalidArgument, fmt::format("{}: is a folder", reader.path_));
   return reader;
 }
 

@@ -12,6 +12,7 @@
 namespace pixellm::cli {
 namespace {
 
+constexpr size_t kMaxNameBytes = 4096;  // of a model's path or a tensor's name, as a record's name
 constexpr int kMaxDepth = 3;  // of JSON that is kept; deeper parts mean nothing here
 
 std::unexpected<Error> wrong(std::string_view field, std::string_view expected, const Json& found) {
@@ -46,8 +47,8 @@ Result<uint32_t> radius(const Json& operation) {
 }
 
 Result<std::pair<int64_t, int64_t>> point(const Json& operation) {
-  return std::pair(PIXELLM_TRY(number<int64_t>(operation, "x")),
-                   PIXELLM_TRY(number<int64_t>(operation, "y")));
+  const int64_t x = PIXELLM_TRY(number<int64_t>(operation, "x"));
+  return std::pair(x, PIXELLM_TRY(number<int64_t>(operation, "y")));
 }
 
 Result<PixelRect> rect(const Json& operation) {
@@ -191,6 +192,8 @@ Result<Json> do_rect(World& world, const Json& operation) {
 Result<std::string> text(const Json& operation, std::string_view name) {
   const Json* value = PIXELLM_TRY(field(operation, name));
   if (!value->is_string()) return wrong(name, "a string", *value);
+  if (value->get_ref<const std::string&>().size() > kMaxNameBytes)
+    return wrong(name, fmt::format("at most {} bytes", kMaxNameBytes), *value);
   return value->get<std::string>();
 }
 
@@ -293,16 +296,18 @@ Result<Json> run_operation(World& world, const Json& operation) {
   return wrong("op", "one of " + names, *name);
 }
 
-std::string answer_line(World& world, std::string_view line) {
+std::string answer_line(World& world, std::string_view line, uint64_t number) {
   try {
     const auto keep = [](int depth, Json::parse_event_t, Json&) { return depth <= kMaxDepth; };
     const Json operation = Json::parse(line, keep);
     auto answer = run_operation(world, operation);
     return answer ? to_line(*answer) : error_line(answer.error().message);
   } catch (const Json::parse_error& e) {
-    return error_line(fmt::format("not a JSON object: byte {} of the line is wrong", e.byte));
-  } catch (const Json::exception& e) {  // a number that no double holds
-    return error_line(e.what());
+    return error_line(fmt::format("line {}: not a JSON object: byte {} of the line is wrong", number, e.byte));
+  } catch (const Json::out_of_range&) {
+    return error_line(fmt::format("line {}: a number is too large for any field", number));
+  } catch (const Json::exception&) {
+    return error_line(fmt::format("line {}: not a JSON object that an operation is read from", number));
   } catch (const std::bad_alloc&) {
     return error_line("not enough memory for this operation");
   }

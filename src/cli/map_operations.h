@@ -23,8 +23,8 @@ inline constexpr uint64_t kMaxLineLength = kMaxDataBytes / 3 * 4 + 4096;
 // The answer, with "ok": true. Fields that the operation does not have are ignored.
 Result<Json> run_operation(World& world, const Json& operation);
 
-// Whatever the line holds, the answer is one line, without its end.
-std::string answer_line(World& world, std::string_view line);
+// Whatever the line holds, the answer is one line, without its end. `number`: which line, for messages.
+std::string answer_line(World& world, std::string_view line, uint64_t number);
 std::string error_line(std::string_view message);  // {"ok":false,"error":message}
 
 // {model, tensor, type, elements [{row, column, value}]}; nulls and no elements where no tensor lies. A value that is no finite

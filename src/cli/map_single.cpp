@@ -9,16 +9,22 @@ namespace pixellm::cli {
 
 int run_single(const WorldFlags& flags, WorldAccess access, const Json& operation, bool json,
                void (*print)(const Json& answer)) {
-  auto world = access == WorldAccess::kRead ? flags.open_reading()
-                                            : flags.open_writing(access == WorldAccess::kChangeOrCreate);
-  if (!world) return report(world.error());
-  const auto answer = run_operation(*world, operation);
-  if (!answer) return report(answer.error());
-  if (const auto flushed = world->flush(); !flushed) return report(flushed.error());
+  Json answer;
+  const auto run = [&](World& world) -> Result<void> {
+    answer = PIXELLM_TRY(run_operation(world, operation));
+    return {};
+  };
+  const auto read = [&]() -> Result<void> {
+    World world = PIXELLM_TRY(flags.open_reading());
+    return run(world);
+  };
+  const auto done =
+      access == WorldAccess::kRead ? read() : flags.change(access == WorldAccess::kChangeOrCreate, run);
+  if (!done) return report(done.error());
   if (json) {
-    fmt::print("{}\n", to_line(*answer));
+    fmt::print("{}\n", to_line(answer));
   } else if (print) {
-    print(*answer);
+    print(answer);
   }
   return 0;
 }

@@ -4,6 +4,7 @@
 
 #include <charconv>
 
+#include "base/file.h"
 #include "cli/common.h"
 #include "map/mounts.h"
 
@@ -61,6 +62,20 @@ Result<World> WorldFlags::open(bool read_only, bool create) const {
 
 Result<World> WorldFlags::open_reading() const { return open(true, false); }
 Result<World> WorldFlags::open_writing(bool create) const { return open(false, create); }
+
+Result<void> WorldFlags::change(bool create, const std::function<Result<void>(World&)>& change) const {
+  World world = PIXELLM_TRY(open_writing(create));
+  auto done = change(world);
+  if (done) done = world.flush();
+  if (!done) world.store().discard_if_new();
+  return done;
+}
+
+Result<void> WorldFlags::check_output(World& world, const std::string& path) const {
+  for (const std::string& file : world.store().files()) PIXELLM_CHECK(check_other_file(file, path));
+  for (const auto& layer : world.layers()) PIXELLM_CHECK(check_other_file(layer->name(), path));
+  return {};
+}
 
 Result<WorldPoint> parse_point(std::string_view text) {
   std::string_view rest = text;

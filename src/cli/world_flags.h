@@ -9,6 +9,7 @@
 #pragma once
 #include <CLI/CLI.hpp>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -30,6 +31,13 @@ struct WorldFlags {
   // only.
   Result<World> open_reading() const;
   Result<World> open_writing(bool create) const;
+
+  // Opens the world for writing, runs `change` and flushes. When that fails, a world that was made for it goes
+  // again.
+  Result<void> change(bool create, const std::function<Result<void>(World&)>& change) const;
+
+  // kInvalidArgument: the output would replace one of the world's files, or a model that is mounted in it.
+  Result<void> check_output(World& world, const std::string& path) const;
 
  private:
   Result<World> open(bool read_only, bool create) const;

@@ -38,9 +38,7 @@ std::set<size_t> Workload::promised(size_t position) const {
 std::optional<std::string> Workload::check_image(const std::string& folder, const std::string& scratch,
                                                  size_t position, CrashReplay::Random& random) {
   const std::set<size_t> states = promised(position);
-  // After a failed creation the next opening finds the world, and its name is synced by the first change
-  // only.
-  const bool may_be_missing = states.contains(0) || (options_.faults && states.contains(1));
+  const bool may_be_missing = states.contains(0);
   const std::string world = folder + "/world";
   std::error_code error;
   if (random() % 4 == 0)  // an old lock file may lie there, with the locks of those who died

@@ -8,6 +8,7 @@
 #include <new>
 #include <variant>
 
+#include "base/memory.h"
 #include "map/area_sums.h"
 #include "map/world_impl.h"
 #include "pixel/flat_png.h"
@@ -20,6 +21,7 @@ namespace {
 constexpr uint64_t kMaxPictureBytes = uint64_t{1} << 33;
 constexpr uint64_t kBlockPixels = uint64_t{1} << 21;  // output pixels whose sums are held at a time
 constexpr uint64_t kReadPixels = uint64_t{1} << 18;   // source pixels read at a time
+constexpr uint64_t kEncoderRows = 8;  // at most so many rows does the encoder hold
 constexpr uint64_t kReadWidth = uint64_t{1} << 12;
 
 int64_t moved(int64_t at, uint64_t n) { return static_cast<int64_t>(static_cast<uint64_t>(at) + n); }
@@ -150,6 +152,8 @@ Result<void> export_picture(World& world, const PixelRect& rect, uint32_t zoom, 
   const uint64_t block_width = std::min(m.width, kBlockPixels);
   const uint64_t block_height = std::min(m.height, std::max<uint64_t>(1, kBlockPixels / m.width));
   const uint64_t row_bytes = 3 * m.width;
+  PIXELLM_CHECK(check_memory(row_bytes * (block_height + kEncoderRows),
+                             fmt::format("map: a picture {} pixels wide", m.width)));
   const std::unique_ptr<uint8_t[]> rows(new (std::nothrow) uint8_t[row_bytes * block_height]);
   if (!rows) return fail(ErrorCode::kTooLarge, fmt::format("map: no memory for a row of {} pixels", m.width));
   PictureWriter png = PIXELLM_TRY(PictureWriter::create(path, m.width, m.height));

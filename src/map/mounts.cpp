@@ -27,7 +27,10 @@ const ModelLayer* layer_of(const World& world, const std::string& canonical_path
 }
 
 Error not_mounted(const std::string& path) {
-  return {ErrorCode::kNotFound, fmt::format("map: {} is not mounted in this world", path)};
+  constexpr size_t kShown = 256;
+  const char* rest = path.size() > kShown ? "..." : "";
+  return {ErrorCode::kNotFound,
+          fmt::format("map: {}{} is not mounted in this world", path.substr(0, kShown), rest)};
 }
 
 // What every mount before says about a new one.

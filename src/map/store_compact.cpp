@@ -23,7 +23,8 @@ class Packer {
   Result<void> copy_tiles();
   Result<void> write_run();
   Result<void> copy_all(Db db);
-  Result<void> flush(bool last);
+  Result<void> flush();
+  Result<void> commit_record();
 
   const StoreReader& from_;
   const RunShape& shape_;
@@ -34,16 +35,18 @@ class Packer {
   uint64_t unwritten_ = 0;
 };
 
-Result<void> Packer::flush(bool last) {
-  if (last) {
-    world_.txn_id = txn_->id();
-    PIXELLM_CHECK(txn_->put(Db::kWorld, world_record_key(), world_.encode()));
-  }
+Result<void> Packer::flush() {
   PIXELLM_CHECK(txn_->commit());
   txn_.reset();
   unwritten_ = 0;
-  if (!last) txn_.emplace(PIXELLM_TRY(to_.begin_write()));
+  txn_.emplace(PIXELLM_TRY(to_.begin_write()));
   return {};
+}
+
+Result<void> Packer::commit_record() {
+  world_.txn_id = txn_->id();
+  PIXELLM_CHECK(txn_->put(Db::kWorld, world_record_key(), world_.encode()));
+  return flush();
 }
 
 Result<void> Packer::write_run() {
@@ -59,7 +62,7 @@ Result<void> Packer::write_run() {
   ++world_.next_run;
   items_.clear();
   unwritten_ += bytes;
-  return unwritten_ < kBytesPerCommit ? Result<void>{} : flush(false);
+  return unwritten_ < kBytesPerCommit ? Result<void>{} : flush();
 }
 
 Result<void> Packer::copy_tiles() {
@@ -80,7 +83,7 @@ Result<void> Packer::copy_all(Db db) {
   for (auto at = PIXELLM_TRY(cursor.next()); at; at = PIXELLM_TRY(cursor.next())) {
     PIXELLM_CHECK(txn_->put(db, at->key, at->value));
     unwritten_ += at->key.size() + at->value.size();
-    if (unwritten_ >= kBytesPerCommit) PIXELLM_CHECK(flush(false));
+    if (unwritten_ >= kBytesPerCommit) PIXELLM_CHECK(flush());
   }
   return {};
 }
@@ -91,7 +94,8 @@ Result<void> Packer::run() {
   PIXELLM_CHECK(copy_tiles());
   PIXELLM_CHECK(copy_all(Db::kLengths));
   PIXELLM_CHECK(copy_all(Db::kRecords));
-  return flush(true);
+  PIXELLM_CHECK(commit_record());
+  return commit_record();  // so that the state before is whole too, for repair to go back to
 }
 
 }  // namespace

@@ -55,7 +55,7 @@ Result<NewFile> NewFile::create(const std::string& folder) {
   const std::string path = folder + "/" + kNewFile;
   if (::unlink(path.c_str()) != 0 && errno != ENOENT) return system_error(path, "remove", errno);
   out.path_ = path;
-  out.lmdb_ = PIXELLM_TRY(LmdbEnv::open(path, folder, {.scratch = true}));
+  out.lmdb_ = PIXELLM_TRY(LmdbEnv::open(path, {.scratch = true}));
   PIXELLM_CHECK(out.lmdb_->open_databases(true));
   return out;
 }
@@ -85,8 +85,16 @@ Result<void> create_world(const std::string& folder, uint32_t tile_size) {
   const std::string from = folder + "/" + kNewFile, to = folder + "/" + kDataFile;
   if (::rename(from.c_str(), to.c_str()) != 0) return system_error(to, "create", errno);
   file.keep();
-  PIXELLM_CHECK(sync_folder(folder));
-  return sync_folder(folder + "/..");  // where the folder's own name is, which may be new
+  auto synced = sync_folder(folder);
+  if (synced) synced = sync_folder(folder + "/..");  // where the folder's own name is, which may be new
+  if (!synced) ::unlink(to.c_str());
+  return synced;
+}
+
+void take_back(const std::string& folder, const MadeParts& made) {
+  if (made.world)
+    for (const char* name : {kDataFile, kLockFile}) ::unlink((folder + "/" + name).c_str());
+  if (made.folder) ::rmdir(folder.c_str());
 }
 
 }  // namespace pixellm

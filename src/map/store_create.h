@@ -19,6 +19,15 @@ Result<bool> holds_world(const std::string& folder);
 // Writes data.mdb of an empty world, complete or not at all. By the writer.
 Result<void> create_world(const std::string& folder, uint32_t tile_size);
 
+// What opening a world has made of it.
+struct MadeParts {
+  bool folder = false, world = false;
+};
+
+// Removes that again: a world that holds nothing, and its folder if it is empty then. By the writer, with the
+// world closed.
+void take_back(const std::string& folder, const MadeParts& made);
+
 // A new LMDB file FOLDER/data.mdb.new, removed again unless keep() is called.
 class NewFile {
  public:

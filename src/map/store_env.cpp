@@ -154,7 +154,7 @@ Result<void> StoreEnv::open_files(bool for_writing) {
 
 Result<void> StoreEnv::open_lmdb() {
   PIXELLM_TRY(read_meta_page(data_.get(), folder_ + "/" + kDataFile));
-  lmdb_ = PIXELLM_TRY(LmdbEnv::open(folder_, folder_, {.read_only = !may_write_, .no_lock = unregistered_}));
+  lmdb_ = PIXELLM_TRY(LmdbEnv::open(folder_, {.read_only = !may_write_, .no_lock = unregistered_}));
   if (!unregistered_) lmdb_->forget_dead_readers();
   PIXELLM_CHECK(look_over(kPagesAtOpen));
   return lmdb_->open_databases(false);
@@ -235,7 +235,7 @@ Result<void> StoreEnv::begin_writing() {
 
 // Whoever made or compacted the world, or changed it last, may have been killed before the sync of its names
 // or of data.mdb. Nothing may be built on what is not on the disk.
-Result<void> StoreEnv::sync_what_was_found() {
+Result<void> StoreEnv::sync_found() {
   if (synced_) return {};
   PIXELLM_CHECK(sync_folder(folder_));
   const std::string up = folder_ + "/..";
@@ -247,6 +247,12 @@ Result<void> StoreEnv::sync_what_was_found() {
   return {};
 }
 
+Result<void> StoreEnv::sync_what_was_found() {
+  const std::lock_guard hold(use_lock_);
+  PIXELLM_CHECK(make_usable());
+  return sync_found();
+}
+
 void StoreEnv::end_writing() {
   const std::lock_guard hold(use_lock_);
   if (broken_ && !meta_pages_.empty()) (void)take_back();
@@ -256,7 +262,7 @@ void StoreEnv::end_writing() {
 Result<LmdbTxn> StoreEnv::begin_write() {
   const std::lock_guard hold(use_lock_);
   PIXELLM_CHECK(make_usable());
-  PIXELLM_CHECK(sync_what_was_found());
+  PIXELLM_CHECK(sync_found());
   auto txn = PIXELLM_TRY(begin_change());
   const std::string path = folder_ + "/" + kDataFile;
   meta_pages_.resize(2 * PIXELLM_TRY(read_meta_page(data_.get(), path)).page_size);
@@ -318,7 +324,7 @@ Result<void> StoreEnv::lock_alone(const std::shared_ptr<StoreEnv>& self) {
   {
     const std::lock_guard hold_use(use_lock_);
     PIXELLM_CHECK(make_usable());
-    PIXELLM_CHECK(sync_what_was_found());
+    PIXELLM_CHECK(sync_found());
   }
   const std::lock_guard hold(registry().lock);
   if (users_ > 1 || self.use_count() > 1)

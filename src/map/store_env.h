@@ -53,6 +53,7 @@ class StoreEnv {
   Result<LmdbTxn> begin_write();
   void commit_failed();
   void end_writing();
+  Result<void> sync_what_was_found();      // once: names and file are on the disk as they were found
   Result<void> look_over(uint64_t limit);  // check_pages() of the newest state
 
   // For compaction, by the writer. kBusy: others use the world. Until adopt() or unlock() nobody else can
@@ -75,7 +76,7 @@ class StoreEnv {
   void end_read();
   Result<void> make_usable();
   Result<void> take_back();
-  Result<void> sync_what_was_found();
+  Result<void> sync_found();
   Result<LmdbTxn> begin_change();
 
   std::string folder_;

@@ -32,6 +32,7 @@ class LmdbSnapshot : public StoreSnapshot {
  private:
   LmdbSnapshot(std::shared_ptr<StoreEnv> env, ReadTxn txn, uint32_t tile_size)
       : env_(std::move(env)), shape_(tile_size), txn_(std::move(txn)) {}
+  Result<void> settle();  // reads world_
   std::shared_ptr<StoreEnv> env_;
   RunShape shape_;
   ReadTxn txn_;
@@ -41,15 +42,14 @@ class LmdbSnapshot : public StoreSnapshot {
 
 class LmdbTileStore : public TileStore {
  public:
-  LmdbTileStore(std::shared_ptr<StoreEnv> env, Descriptor writer, uint32_t tile_size)
-      : env_(std::move(env)), writer_(std::move(writer)), shape_(tile_size) {}
-  ~LmdbTileStore() override {
-    if (writer_) env_->end_writing();
-  }
+  LmdbTileStore(std::shared_ptr<StoreEnv> env, Descriptor writer, uint32_t tile_size, MadeParts made)
+      : env_(std::move(env)), writer_(std::move(writer)), shape_(tile_size), made_(made) {}
+  ~LmdbTileStore() override;
 
   const std::string& folder() const override { return env_->folder(); }
   uint32_t tile_size() const override { return shape_.tile_size; }
   bool read_only() const override { return !writer_; }
+  std::vector<std::string> files() const override;
 
   Result<std::unique_ptr<StoreSnapshot>> snapshot() const override;
   Result<void> commit(const StoreChanges& changes) override;
@@ -60,12 +60,15 @@ class LmdbTileStore : public TileStore {
   Result<StoreFindings> verify() const override;
   Result<StoreFindings> repair() override;
   Result<uint64_t> compact() override;
+  void discard_if_new() override { discard_ = true; }
 
  private:
   Result<StoreWriter> begin();  // kInvalidArgument when read-only
   std::shared_ptr<StoreEnv> env_;
   Descriptor writer_;  // the writer's lock; none when read-only
   RunShape shape_;
+  MadeParts made_;  // by open()
+  bool discard_ = false;
 };
 
 }  // namespace pixellm

@@ -2,12 +2,16 @@
 
 #include <fmt/format.h>
 #include <lmdb.h>
+#include <sys/statvfs.h>
 
 #include <cerrno>
 #include <cstring>
+#include <string_view>
 #include <utility>
 
 namespace pixellm {
+using namespace std::string_view_literals;
+
 namespace {
 
 static_assert(std::is_same_v<MDB_dbi, uint32_t>);
@@ -49,15 +53,17 @@ ErrorCode code_of(int code) {
   }
 }
 
-std::string text_of(int code) {
+std::string text_of(int code, const std::string& path) {
   switch (code) {
     case MDB_MAP_FULL:
     case MDB_MAP_RESIZED:
       return "the world has outgrown the address space that this process may map (ulimit -v)";
     case MDB_READERS_FULL:
       return fmt::format("{} readers use it already", kMaxReaders);
-    case EIO:
-      return "input/output error: a full disk, a quota or a failing disk";  // LMDB's code for a short write
+    case EIO:  // LMDB's code for a short write
+      if (struct statvfs disk{}; ::statvfs(path.c_str(), &disk) == 0 && disk.f_bavail == 0)
+        return std::strerror(ENOSPC);
+      return "input/output error: a full disk, a quota or a failing disk";
     case MDB_PANIC:
       return "an earlier write failed half-way; open the world again";
     default:
@@ -192,10 +198,10 @@ Result<void> LmdbCursor::insert(Bytes key, Bytes value) {
 
 // ---- LmdbEnv
 
-Result<std::unique_ptr<LmdbEnv>> LmdbEnv::open(const std::string& path, const std::string& folder,
-                                               const LmdbOptions& options) {
+Result<std::unique_ptr<LmdbEnv>> LmdbEnv::open(const std::string& path, const LmdbOptions& options) {
   std::unique_ptr<LmdbEnv> out(new LmdbEnv);
-  out->folder_ = folder;
+  out->folder_ = path;
+  out->is_scratch_ = options.scratch;
   unsigned flags = MDB_NOTLS;
   if (options.read_only) flags |= MDB_RDONLY;
   if (options.no_lock) flags |= MDB_NOLOCK;
@@ -260,7 +266,10 @@ void LmdbEnv::forget_dead_readers() {
 }
 
 std::unexpected<Error> LmdbEnv::error(const char* action, int code) const {
-  return fail(code_of(code), fmt::format("{}: cannot {} the world: {}", folder_, action, text_of(code)));
+  const std::string text = text_of(code, folder_);
+  return fail(code_of(code),
+              is_scratch_ ? fmt::format("{}: cannot {}: {}", folder_, action == "open"sv ? "write" : action, text)
+                          : fmt::format("{}: cannot {} the world: {}", folder_, action, text));
 }
 
 }  // namespace pixellm

@@ -91,10 +91,9 @@ struct LmdbOptions {
 // An environment. begin_read(), and what it returns, may be used in any thread; one write at a time.
 class LmdbEnv {
  public:
-  // `path` is the folder (the file itself with `scratch`); `folder` names it in messages. Nothing is read of
-  // the file but its meta pages, which the caller has checked.
-  static Result<std::unique_ptr<LmdbEnv>> open(const std::string& path, const std::string& folder,
-                                               const LmdbOptions& options);
+  // `path` is the folder (the file itself with `scratch`), also in messages. Nothing is read of the file but its
+  // meta pages, which the caller has checked.
+  static Result<std::unique_ptr<LmdbEnv>> open(const std::string& path, const LmdbOptions& options);
   ~LmdbEnv();
   LmdbEnv(const LmdbEnv&) = delete;
   LmdbEnv& operator=(const LmdbEnv&) = delete;
@@ -113,7 +112,8 @@ class LmdbEnv {
 
  private:
   LmdbEnv() = default;
-  std::string folder_;
+  std::string folder_;  // for messages
+  bool is_scratch_ = false;
   MDB_env* env_ = nullptr;
   std::array<uint32_t, kDbCount> handles_{};
 };

@@ -1,14 +1,9 @@
 #include "map/store_pages.h"
 
 #include <fmt/format.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <array>
-#include <bit>
-#include <cerrno>
-#include <cstring>
 #include <deque>
 #include <optional>
 #include <vector>
@@ -18,74 +13,10 @@
 namespace pixellm {
 namespace {
 
-// Offsets in pages, in native byte order as LMDB writes them.
-constexpr uint64_t kPageHeader = 16, kNodeHeader = 8, kTreeBytes = 48, kMetaBytes = 136;
-constexpr uint16_t kBranch = 0x01, kLeaf = 0x02, kOverflow = 0x04, kMeta = 0x08;  // kinds of pages
-constexpr uint16_t kBigData = 0x01, kSubTree = 0x02;                              // kinds of values in leaves
-constexpr uint16_t kIntegerKeys = 0x08, kNoFolder = 0x4000;                       // flags of trees
-constexpr uint32_t kMagic = 0xBEEFC0DE, kDataVersion = 1;
-constexpr uint32_t kSmallestPage = 512, kLargestPage = 65536;
+constexpr uint64_t kNodeHeader = 8;
+constexpr uint16_t kBranch = 0x01, kLeaf = 0x02, kOverflow = 0x04;  // kinds of pages
+constexpr uint16_t kBigData = 0x01, kSubTree = 0x02;                // kinds of values in leaves
 constexpr uint64_t kLongestKey = 511, kDeepest = 32;
-constexpr uint64_t kLooseBytes = uint64_t{64}
-                                 << 20;  // pages at the end that were given back before they were written
-
-template <class T>
-T load(const uint8_t* p) {
-  T v;
-  std::memcpy(&v, p, sizeof v);
-  return v;
-}
-
-PageTree decode_tree(const uint8_t* p) {
-  return {load<uint16_t>(p + 4),  load<uint16_t>(p + 6),  load<uint64_t>(p + 8), load<uint64_t>(p + 16),
-          load<uint64_t>(p + 24), load<uint64_t>(p + 32), load<uint64_t>(p + 40)};
-}
-
-Result<void> read_exactly(int fd, const std::string& path, uint64_t offset, MutableBytes out) {
-  while (!out.empty()) {
-    const ssize_t n = ::pread(fd, out.data(), out.size(), static_cast<off_t>(offset));
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return fail(ErrorCode::kIo, fmt::format("{}: cannot read: {}", path, std::strerror(errno)));
-    if (n == 0)
-      return fail(ErrorCode::kCorrupt, fmt::format("{}: is truncated: it ends at byte {}", path, offset));
-    out = out.subspan(static_cast<size_t>(n));
-    offset += static_cast<uint64_t>(n);
-  }
-  return {};
-}
-
-Result<MetaPage> decode_meta(Bytes page, uint64_t number, const std::string& path) {
-  const uint8_t* m = page.data() + kPageHeader;
-  if (load<uint64_t>(page.data()) != number || load<uint16_t>(page.data() + 10) != kMeta ||
-      load<uint32_t>(m) != kMagic)
-    return fail(ErrorCode::kCorrupt,
-                fmt::format("{}: is not an LMDB file, or its meta page {} is damaged", path, number));
-  if (const uint32_t version = load<uint32_t>(m + 4); version != kDataVersion)
-    return fail(ErrorCode::kUnsupported,
-                fmt::format("{}: LMDB data version {}, this program reads {}", path, version, kDataVersion));
-  MetaPage out;
-  out.page_size = load<uint32_t>(m + 24);  // kept in an unused field of the free list's record
-  out.free_list = decode_tree(m + 24);
-  out.databases = decode_tree(m + 24 + kTreeBytes);
-  out.last_page = load<uint64_t>(m + 120);
-  out.txn_id = load<uint64_t>(m + 128);
-  out.free_list.flags &= static_cast<uint16_t>(~kNoFolder);
-  if (out.page_size < kSmallestPage || out.page_size > kLargestPage || !std::has_single_bit(out.page_size))
-    return fail(ErrorCode::kCorrupt,
-                fmt::format("{}: meta page {} names a page size of {}", path, number, out.page_size));
-  if (out.free_list.flags != kIntegerKeys || out.databases.flags != 0)
-    return fail(ErrorCode::kCorrupt,
-                fmt::format("{}: meta page {} names trees of unknown kinds {:#x} and {:#x}", path, number,
-                            out.free_list.flags, out.databases.flags));
-  return out;
-}
-
-Result<uint64_t> size_of(int fd, const std::string& path) {
-  struct stat st{};
-  if (::fstat(fd, &st) != 0)
-    return fail(ErrorCode::kIo, fmt::format("{}: cannot examine: {}", path, std::strerror(errno)));
-  return static_cast<uint64_t>(st.st_size);
-}
 
 // ---- the walk
 
@@ -124,10 +55,12 @@ class PageWalk {
         limit_(limit),
         page_(meta.page_size) {}
   Result<void> run();
+  const std::vector<uint8_t>& world_record() const { return world_record_; }
 
  private:
   std::unexpected<Error> bad(const TreeState& t, uint64_t page, std::string_view what) const;
   Result<void> add_tree(const PageTree& tree, std::string name);
+  void put_off(Visit v);
   Result<void> take_page(const TreeState& t, uint64_t page, uint64_t count = 1);
   Result<void> visit(const Visit& v);
   Result<Node> node(const TreeState& t, uint64_t page, uint64_t index, uint64_t upper, bool leaf) const;
@@ -146,8 +79,10 @@ class PageWalk {
   uint64_t looked_at_ = 0;
   std::vector<uint8_t> page_;
   std::vector<TreeState> trees_;
-  std::deque<Visit> queue_;
+  // Branches and the list of databases come first: what is damaged there leads LMDB astray the furthest.
+  std::deque<Visit> branches_, leaves_;
   std::vector<bool> used_;
+  std::vector<uint8_t> world_record_;
 };
 
 std::unexpected<Error> PageWalk::bad(const TreeState& t, uint64_t page, std::string_view what) const {
@@ -166,8 +101,15 @@ Result<void> PageWalk::add_tree(const PageTree& tree, std::string name) {
     return bad(trees_.back(), tree.root, "an empty tree with entries");
   }
   if (tree.depth < 1 || tree.depth > kDeepest) return bad(trees_.back(), tree.root, "the depth of its tree");
-  queue_.push_back({trees_.size() - 1, tree.root, 1, {}, std::nullopt});
+  put_off({trees_.size() - 1, tree.root, 1, {}, std::nullopt});
   return {};
+}
+
+// Leaves beyond the limit would not be looked at.
+void PageWalk::put_off(Visit v) {
+  const TreeState& t = trees_[v.tree];
+  if (v.depth < t.tree.depth || t.is_databases) return branches_.push_back(std::move(v));
+  if (leaves_.size() < limit_) return leaves_.push_back(std::move(v));
 }
 
 Result<void> PageWalk::take_page(const TreeState& t, uint64_t page, uint64_t count) {
@@ -182,13 +124,13 @@ Result<void> PageWalk::take_page(const TreeState& t, uint64_t page, uint64_t cou
 
 Result<Node> PageWalk::node(const TreeState& t, uint64_t page, uint64_t index, uint64_t upper,
                             bool leaf) const {
-  const uint64_t at = load<uint16_t>(page_.data() + kPageHeader + 2 * index);
+  const uint64_t at = load_native<uint16_t>(page_.data() + kPageHeader + 2 * index);
   if (at < upper || at % 2 != 0 || at + kNodeHeader > page_.size())
     return bad(t, page, fmt::format("the place of node {}", index));
   const uint8_t* p = page_.data() + at;
-  const uint64_t low = load<uint16_t>(p), high = load<uint16_t>(p + 2), key_size = load<uint16_t>(p + 6);
+  const uint64_t low = load_native<uint16_t>(p), high = load_native<uint16_t>(p + 2), key_size = load_native<uint16_t>(p + 6);
   Node out;
-  out.flags = load<uint16_t>(p + 4);
+  out.flags = load_native<uint16_t>(p + 4);
   const uint64_t room = page_.size() - at - kNodeHeader;
   if (key_size > kLongestKey || key_size > room)
     return bad(t, page, fmt::format("the key of node {}", index));
@@ -210,7 +152,7 @@ Result<Node> PageWalk::node(const TreeState& t, uint64_t page, uint64_t index, u
 
 // Nodes fill the page from `upper` to its end, without gaps: LMDB moves them about as if they did.
 Result<std::vector<Node>> PageWalk::nodes(const TreeState& t, uint64_t page, bool leaf) const {
-  const uint64_t lower = load<uint16_t>(page_.data() + 12), upper = load<uint16_t>(page_.data() + 14);
+  const uint64_t lower = load_native<uint16_t>(page_.data() + 12), upper = load_native<uint16_t>(page_.data() + 14);
   std::vector<Node> out((lower - kPageHeader) / 2);
   std::vector<std::pair<uint64_t, uint64_t>> places;
   for (uint64_t i = 0; i < out.size(); ++i) {
@@ -228,7 +170,7 @@ Result<std::vector<Node>> PageWalk::nodes(const TreeState& t, uint64_t page, boo
 }
 
 bool less(const TreeState& t, Bytes a, Bytes b) {
-  if (t.tree.flags & kIntegerKeys) return load<uint64_t>(a.data()) < load<uint64_t>(b.data());
+  if (t.tree.flags & kIntegerKeys) return load_native<uint64_t>(a.data()) < load_native<uint64_t>(b.data());
   return std::lexicographical_compare(a.begin(), a.end(), b.begin(), b.end());
 }
 
@@ -254,7 +196,7 @@ Result<void> PageWalk::visit_branch(const Visit& v) {
     }
     children.push_back(std::move(child));
   }
-  for (Visit& child : children) queue_.push_back(std::move(child));
+  for (Visit& child : children) put_off(std::move(child));
   return {};
 }
 
@@ -276,17 +218,17 @@ Result<void> PageWalk::check_value(size_t tree, uint64_t page, const Node& n) {
   if (t.is_databases) {
     if (n.flags & kBigData || n.size != kTreeBytes) return bad(t, page, "the record of a database");
     const std::string name(n.key.begin(), n.key.end());
-    return add_tree(decode_tree(n.inline_value.data()), fmt::format("database '{}'", name));
+    return add_tree(PageTree::decode(n.inline_value.data()), fmt::format("database '{}'", name));
   }
   std::vector<uint8_t> list;
   if (n.flags & kBigData) {
-    const uint64_t first = load<uint64_t>(n.inline_value.data());
+    const uint64_t first = load_native<uint64_t>(n.inline_value.data());
     if (first < 2 || first >= file_pages_) return bad(t, page, fmt::format("a value in page {}", first));
     std::array<uint8_t, kPageHeader> head;
     PIXELLM_CHECK(read_exactly(fd_, path_, first * meta_.page_size, head));
     ++looked_at_;
-    const uint64_t pages = load<uint32_t>(head.data() + 12);
-    if (load<uint64_t>(head.data()) != first || load<uint16_t>(head.data() + 10) != kOverflow ||
+    const uint64_t pages = load_native<uint32_t>(head.data() + 12);
+    if (load_native<uint64_t>(head.data()) != first || load_native<uint16_t>(head.data() + 10) != kOverflow ||
         pages < ceil_div(kPageHeader + n.size, meta_.page_size) || pages > file_pages_ - first)
       return bad(t, first, "the head of a large value");
     PIXELLM_CHECK(take_page(t, first, pages));
@@ -296,17 +238,18 @@ Result<void> PageWalk::check_value(size_t tree, uint64_t page, const Node& n) {
     PIXELLM_CHECK(read_exactly(fd_, path_, first * meta_.page_size + kPageHeader, list));
   } else {
     list.assign(n.inline_value.begin(), n.inline_value.end());
+    if (t.name == "database 'world'") world_record_ = list;
   }
   return t.is_free_list ? check_free_pages(t, page, list) : Result<void>{};
 }
 
 // A count, then so many page numbers, falling.
 Result<void> PageWalk::check_free_pages(const TreeState& t, uint64_t page, Bytes list) {
-  if (list.size() < 8 || load<uint64_t>(list.data()) > list.size() / 8 - 1)
+  if (list.size() < 8 || load_native<uint64_t>(list.data()) > list.size() / 8 - 1)
     return bad(t, page, "the length of a list of free pages");
   uint64_t before = meta_.last_page + 1;
-  for (uint64_t i = 1; i <= load<uint64_t>(list.data()); ++i) {
-    const uint64_t free = load<uint64_t>(list.data() + 8 * i);
+  for (uint64_t i = 1; i <= load_native<uint64_t>(list.data()); ++i) {
+    const uint64_t free = load_native<uint64_t>(list.data() + 8 * i);
     if (free >= before) return bad(t, page, "the order of a list of free pages");
     PIXELLM_CHECK(take_page(t, free));
     before = free;
@@ -320,8 +263,8 @@ Result<void> PageWalk::visit(const Visit& v) {
   PIXELLM_CHECK(read_exactly(fd_, path_, v.page * meta_.page_size, page_));
   ++looked_at_;
   const bool leaf = v.depth == t.tree.depth;
-  const uint64_t lower = load<uint16_t>(page_.data() + 12), upper = load<uint16_t>(page_.data() + 14);
-  if (load<uint64_t>(page_.data()) != v.page || load<uint16_t>(page_.data() + 10) != (leaf ? kLeaf : kBranch))
+  const uint64_t lower = load_native<uint16_t>(page_.data() + 12), upper = load_native<uint16_t>(page_.data() + 14);
+  if (load_native<uint64_t>(page_.data()) != v.page || load_native<uint16_t>(page_.data() + 10) != (leaf ? kLeaf : kBranch))
     return bad(t, v.page, "its number or kind");
   if (lower < kPageHeader || lower % 2 != 0 || lower > upper || upper > page_.size())
     return bad(t, v.page, "its bounds");
@@ -347,10 +290,11 @@ Result<void> PageWalk::run() {
   used_.resize(meta_.last_page + 1);
   PIXELLM_CHECK(add_tree(meta_.free_list, "list of free pages"));
   PIXELLM_CHECK(add_tree(meta_.databases, "list of databases"));
-  while (!queue_.empty()) {
+  while (!branches_.empty() || !leaves_.empty()) {
     if (looked_at_ >= limit_) return {};
-    const Visit v = std::move(queue_.front());
-    queue_.pop_front();
+    auto& queue = branches_.empty() ? leaves_ : branches_;
+    const Visit v = std::move(queue.front());
+    queue.pop_front();
     PIXELLM_CHECK(visit(v));
   }
   return check_totals();
@@ -358,33 +302,15 @@ Result<void> PageWalk::run() {
 
 }  // namespace
 
-Result<MetaPage> read_meta_page(int fd, const std::string& path, uint64_t txn_id) {
-  const uint64_t file_bytes = PIXELLM_TRY(size_of(fd, path));
-  if (file_bytes == 0) return fail(ErrorCode::kCorrupt, path + ": is empty");
-  std::array<uint8_t, kPageHeader + kMetaBytes> page;
-  PIXELLM_CHECK(read_exactly(fd, path, 0, page));
-  const MetaPage first = PIXELLM_TRY(decode_meta(page, 0, path));
-  PIXELLM_CHECK(read_exactly(fd, path, first.page_size, page));
-  const MetaPage second = PIXELLM_TRY(decode_meta(page, 1, path));
-  if (second.page_size != first.page_size)
-    return fail(ErrorCode::kCorrupt, fmt::format("{}: its meta pages name page sizes {} and {}", path,
-                                                 first.page_size, second.page_size));
-  const MetaPage& newest = first.txn_id > second.txn_id ? first : second;
-  const MetaPage& found = txn_id == 0 ? newest : first.txn_id == txn_id ? first : second;
-  if (txn_id != 0 && found.txn_id != txn_id)
-    return fail(ErrorCode::kNotFound, fmt::format("{}: has no state {}", path, txn_id));
-  if (found.last_page >= (file_bytes + kLooseBytes) / found.page_size)
-    return fail(ErrorCode::kCorrupt,
-                fmt::format("{}: is truncated: {} bytes, but its pages of {} bytes go up to {}", path,
-                            file_bytes, found.page_size, found.last_page));
-  return found;
-}
-
-Result<void> check_pages(int fd, const std::string& path, const MetaPage& meta, uint64_t limit) {
+Result<void> check_pages(int fd, const std::string& path, const MetaPage& meta, uint64_t limit,
+                         std::vector<uint8_t>* world_record) {
   const uint64_t file_bytes = PIXELLM_TRY(size_of(fd, path));
   if (meta.last_page >= file_bytes / meta.page_size)
     limit = ~uint64_t{0};  // a part may be missing: which one?
-  return PageWalk(fd, path, meta, file_bytes, limit).run();
+  PageWalk walk(fd, path, meta, file_bytes, limit);
+  PIXELLM_CHECK(walk.run());
+  if (world_record) *world_record = walk.world_record();
+  return {};
 }
 
 }  // namespace pixellm

@@ -10,8 +10,21 @@ Result<std::unique_ptr<LmdbSnapshot>> LmdbSnapshot::begin(std::shared_ptr<StoreE
   auto txn = PIXELLM_TRY(ReadTxn::begin(env));
   std::unique_ptr<LmdbSnapshot> out(new LmdbSnapshot(std::move(env), std::move(txn), tile_size));
   out->reader_ = std::make_unique<StoreReader>(out->txn_, out->shape_, &out->env_->checked());
-  out->world_ = PIXELLM_TRY(out->reader_->world());
+  PIXELLM_CHECK(out->settle());
   return out;
+}
+
+// LMDB numbers a reader, then copies the meta page of that number. When two commits come between, the reader has
+// the old number and the newer state, which the next reader may not see yet: states would go back, and their
+// records seem to be another state's. So it looks again; in a damaged file that changes nothing.
+Result<void> LmdbSnapshot::settle() {
+  constexpr int kAttempts = 20;
+  for (int attempt = 1;; ++attempt) {
+    world_ = PIXELLM_TRY(reader_->world());
+    if (world_.txn_id == txn_.txn().id() || attempt == kAttempts) return {};
+    reader_->moved();
+    PIXELLM_CHECK(txn_.renew());
+  }
 }
 
 Result<std::optional<Bytes>> LmdbSnapshot::tile(TileCoord tile) const {
@@ -67,7 +80,7 @@ Result<bool> LmdbSnapshot::refresh() {
   const uint64_t before = world_.version;
   reader_->moved();
   PIXELLM_CHECK(txn_.renew());
-  world_ = PIXELLM_TRY(reader_->world());
+  PIXELLM_CHECK(settle());
   return world_.version != before;
 }
 

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <cstdio>
 #include <cstring>
 #include <filesystem>
 #include <memory>
@@ -41,6 +42,16 @@ class StoreTest : public ::testing::Test {
     EXPECT_FALSE(store);
     message_ = store ? "" : store.error().message;
     return store ? ErrorCode::kInternal : store.error().code;
+  }
+  Buffer data() const { return *read_file(data_file(), uint64_t{1} << 30); }
+
+  // In place, as a disk would do it: the file keeps its inode.
+  void overwrite(uint64_t offset, Bytes bytes) const {
+    std::FILE* f = std::fopen(data_file().c_str(), "r+b");
+    ASSERT_NE(f, nullptr);
+    ASSERT_EQ(std::fseek(f, static_cast<long>(offset), SEEK_SET), 0);
+    ASSERT_EQ(std::fwrite(bytes.data(), 1, bytes.size(), f), bytes.size());
+    ASSERT_EQ(std::fclose(f), 0);
   }
   std::filesystem::path folder_;
   mutable std::string message_;  // of the last open_error()

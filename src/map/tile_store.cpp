@@ -18,22 +18,37 @@ Result<void> check_tile_size(uint32_t size) {
               fmt::format("tile size {}: allowed are {} to {}", size, kMinTileSize, kMaxTileSize));
 }
 
-// Takes the writer's lock and makes the world if there is none. A folder made here goes again when that
-// fails.
-Result<Descriptor> open_for_writing(const std::string& folder, const StoreOptions& options, bool exists) {
-  bool made = false;
-  if (!exists && ::mkdir(folder.c_str(), 0777) == 0)
-    made = true;
-  else if (!exists && errno != EEXIST)
-    return system_error(folder, "create", errno);
-  auto lock = [&]() -> Result<Descriptor> {
-    auto descriptor = PIXELLM_TRY(lock_for_writing(folder));
-    if (!PIXELLM_TRY(holds_world(folder)))
-      PIXELLM_CHECK(create_world(folder, options.tile_size.value_or(kDefaultTileSize)));
-    return descriptor;
-  }();
-  if (!lock && made) ::rmdir(folder.c_str());
-  return lock;
+// Takes the writer's lock and makes the world if there is none; `made` says what it made, also when it fails.
+Result<void> open_for_writing(const std::string& folder, const StoreOptions& options, bool exists,
+                              Descriptor& writer, MadeParts& made) {
+  made.folder = !exists && ::mkdir(folder.c_str(), 0777) == 0;
+  if (!exists && !made.folder && errno != EEXIST) return system_error(folder, "create", errno);
+  writer = PIXELLM_TRY(lock_for_writing(folder));
+  if (PIXELLM_TRY(holds_world(folder))) return {};
+  PIXELLM_CHECK(create_world(folder, options.tile_size.value_or(kDefaultTileSize)));
+  made.world = true;
+  return {};
+}
+
+Result<std::unique_ptr<LmdbTileStore>> open_store(const std::string& folder, const StoreOptions& options,
+                                                  bool exists, Descriptor& writer, MadeParts& made) {
+  if (!options.read_only) PIXELLM_CHECK(open_for_writing(folder, options, exists, writer, made));
+  auto env = PIXELLM_TRY(StoreEnv::acquire(folder, !options.read_only));
+  if (!options.read_only) PIXELLM_CHECK(env->begin_writing());
+  const auto snapshot = PIXELLM_TRY(LmdbSnapshot::begin(env, kDefaultTileSize));
+  const WorldRecord& world = snapshot->world();
+  if (options.tile_size && *options.tile_size != world.tile_size)
+    return fail(ErrorCode::kInvalidArgument,
+                fmt::format("{}: its tiles have size {}, not {}; a world keeps its tile size", folder,
+                            world.tile_size, *options.tile_size));
+  if (world.txn_id != snapshot->txn().txn().id())
+    return fail(ErrorCode::kCorrupt,
+                fmt::format("{}: its record was written by change {}, the file says {}; `pixellm map repair` "
+                            "goes back to the state before, if that is whole",
+                            folder, world.txn_id, snapshot->txn().txn().id()));
+  // Whoever made it may have failed before its names were synced; with nothing committed, nobody else has.
+  if (!options.read_only && !made.world && world.version == 0) PIXELLM_CHECK(env->sync_what_was_found());
+  return std::make_unique<LmdbTileStore>(std::move(env), std::move(writer), world.tile_size, made);
 }
 
 }  // namespace
@@ -45,19 +60,29 @@ Result<std::unique_ptr<TileStore>> TileStore::open(const std::string& folder, co
   if (!exists && (options.read_only || !options.create))
     return fail(ErrorCode::kNotFound, fmt::format("{}: there is no world here", folder));
   Descriptor writer;
-  if (!options.read_only) writer = PIXELLM_TRY(open_for_writing(folder, options, exists));
-  auto env = PIXELLM_TRY(StoreEnv::acquire(folder, !options.read_only));
-  if (!options.read_only) PIXELLM_CHECK(env->begin_writing());
-  const auto snapshot = PIXELLM_TRY(LmdbSnapshot::begin(env, kDefaultTileSize));
-  const WorldRecord& world = snapshot->world();
-  if (options.tile_size && *options.tile_size != world.tile_size)
-    return fail(ErrorCode::kInvalidArgument,
-                fmt::format("{}: its tiles have size {}, not {}; a world keeps its tile size", folder,
-                            world.tile_size, *options.tile_size));
-  if (world.txn_id != snapshot->txn().txn().id())
-    return fail(ErrorCode::kCorrupt, fmt::format("{}: its record was written by change {}, the file says {}",
-                                                 folder, world.txn_id, snapshot->txn().txn().id()));
-  return std::make_unique<LmdbTileStore>(std::move(env), std::move(writer), world.tile_size);
+  MadeParts made;
+  auto store = open_store(folder, options, exists, writer, made);
+  if (!store) take_back(folder, made);
+  return store;
+}
+
+LmdbTileStore::~LmdbTileStore() {
+  if (!writer_) return;
+  env_->end_writing();
+  const auto is_empty = [&] {
+    const auto snapshot = LmdbSnapshot::begin(env_, tile_size());
+    return snapshot && (*snapshot)->version() == 0;
+  };
+  if (!discard_ || !made_.world || !is_empty()) return;
+  const std::string folder = env_->folder();
+  env_.reset();
+  take_back(folder, made_);
+}
+
+std::vector<std::string> LmdbTileStore::files() const {
+  std::vector<std::string> out;
+  for (const char* name : {kDataFile, kLockFile, kNewFile}) out.push_back(folder() + "/" + name);
+  return out;
 }
 
 Result<StoreWriter> LmdbTileStore::begin() {

@@ -100,6 +100,7 @@ class TileStore {
   virtual uint32_t tile_size() const = 0;
   uint64_t tile_bytes() const { return uint64_t{3} * tile_size() * tile_size(); }
   virtual bool read_only() const = 0;
+  virtual std::vector<std::string> files() const = 0;     // paths of the world's own files
 
   virtual Result<std::unique_ptr<StoreSnapshot>> snapshot() const = 0;
 
@@ -128,6 +129,15 @@ class TileStore {
   // Drops replaced and erased versions, packs tiles in key order and gives unused space back to the file system. kBusy while
   // another process or snapshot uses the world, kCorrupt while a tile is damaged. Returns the bytes saved.
   virtual Result<uint64_t> compact() = 0;
+
+  // When open() made the world and nothing was ever committed to it, it is gone again, with its folder if that is new too, once
+  // this object is. For whoever finds out that what was to be stored cannot be.
+  virtual void discard_if_new() = 0;
 };
+
+// Opens the world and repairs it, also one that does not open: where a meta page of data.mdb or the newest state's pages are
+// damaged and the state before is whole, that one comes back first, and `other` of the findings says what is lost. kBusy
+// while anybody has it open. kCorrupt: neither state is whole; nothing was changed.
+Result<StoreFindings> repair_world(const std::string& folder);
 
 }  // namespace pixellm

@@ -19,17 +19,6 @@ using ::testing::SizeIs;
 
 class DamageTest : public StoreTest {
  protected:
-  Buffer data() const { return *read_file(data_file(), uint64_t{1} << 30); }
-
-  // In place, as a disk would do it: the file keeps its inode.
-  void overwrite(uint64_t offset, Bytes bytes) const {
-    std::FILE* f = std::fopen(data_file().c_str(), "r+b");
-    ASSERT_NE(f, nullptr);
-    ASSERT_EQ(std::fseek(f, static_cast<long>(offset), SEEK_SET), 0);
-    ASSERT_EQ(std::fwrite(bytes.data(), 1, bytes.size(), f), bytes.size());
-    ASSERT_EQ(std::fclose(f), 0);
-  }
-
   // Changes one bit in the middle of every copy of `rgb` in the file; how many there were.
   int flip_in(const Buffer& rgb) const {
     int found = 0;
@@ -320,7 +309,10 @@ TEST_F(DamageTest, FullDiskWhileCommitting) {
   EXPECT_THAT(store->verify()->other, IsEmpty());
   {
     const FullDisk full(1 << 20);
-    EXPECT_EQ(store->compact().error().code, ErrorCode::kIo);
+    const auto failed = store->compact();
+    ASSERT_FALSE(failed);
+    EXPECT_EQ(failed.error().code, ErrorCode::kIo);
+    EXPECT_THAT(failed.error().message, HasSubstr("data.mdb.new: cannot write: "));
     EXPECT_EQ(std::distance(std::filesystem::directory_iterator(world()), {}), 2);
     EXPECT_THAT(all_tiles(*store), SizeIs(201));
   }
@@ -334,6 +326,7 @@ TEST_F(DamageTest, FullDiskWhileCreating) {
       auto store = TileStore::open(world(), {});
       if (store) continue;
       EXPECT_EQ(store.error().code, ErrorCode::kIo) << store.error().message;
+      EXPECT_THAT(store.error().message, HasSubstr(".mdb"));
       EXPECT_FALSE(std::filesystem::exists(world()));
     }
     put(*open(), {0, 0}, Buffer(12288));

@@ -10,6 +10,7 @@
 #pragma once
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -83,6 +84,10 @@ class World {
   // `out`, `rgb`: 3 * w * h bytes, rows without gaps. An empty rectangle is lawful and does nothing.
   Result<void> read(const PixelRect& rect, MutableBytes out);
   Result<void> write(const PixelRect& rect, Bytes rgb);
+
+  // What read() gives, in pieces of at most `piece_bytes` (but a pixel), in order, all from one state: for regions that one does
+  // not want in memory. Ends with the first error of `take`.
+  Result<void> read_pieces(const PixelRect& rect, uint64_t piece_bytes, const std::function<Result<void>(Bytes)>& take);
 
   // Any bytes from a pixel on, min(tile_size, pixels needed) wide, the rest of the last row zero. The length is kept.
   // read_bytes: kNotFound where no byte region begins.

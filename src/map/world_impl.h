@@ -85,6 +85,9 @@ struct World::Impl {
   // The tile in the cache, marked dirty. `whole`: all of its pixels will be painted, they are undefined now.
   Result<CachedTile*> tile_to_paint(TileCoord tile, bool whole);
 
+  // RGB of the rectangle, which is lawful and not empty, in the state of the operation under way.
+  Result<void> read(const PixelRect& rect, MutableBytes out);
+
   // Everything that is not on disk yet, as one commit.
   Result<void> flush();
   Result<void> commit(std::span<const TileChange> tiles);

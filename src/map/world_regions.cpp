@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <limits>
 
+#include "base/memory.h"
 #include "map/world.h"
 #include "map/world_impl.h"
 
@@ -56,17 +57,13 @@ Result<uint64_t> region_bytes(const PixelRect& rect) {
   return *pixels * kPixelBytes;
 }
 
-Result<void> World::read(const PixelRect& rect, MutableBytes out) {
-  Impl& w = *impl_;
-  PIXELLM_CHECK(check_size(rect, out.size()));
-  if (out.empty()) return {};
-  const auto use = PIXELLM_TRY(w.begin());
-  const uint64_t row_bytes = rect.w * kPixelBytes, tile_row_bytes = w.tile_size * kPixelBytes;
-  if (const PixelLayer* layer = w.layer_at(rect); layer && intersect(layer->rect(), rect) == rect)
+Result<void> World::Impl::read(const PixelRect& rect, MutableBytes out) {
+  const uint64_t row_bytes = rect.w * kPixelBytes, tile_row_bytes = tile_size * kPixelBytes;
+  if (const PixelLayer* layer = layer_at(rect); layer && intersect(layer->rect(), rect) == rect)
     return layer->read(rect, out.data(), row_bytes);
-  const bool through_cache = out.size() <= w.cache.stats().budget / kCacheShare;
+  const bool through_cache = out.size() <= cache.stats().budget / kCacheShare;
   const auto copy_part = [&](const TilePart& part) -> Result<void> {
-    const TilePixels tile = PIXELLM_TRY(through_cache ? w.load_pixels(part.tile) : w.find_pixels(part.tile));
+    const TilePixels tile = PIXELLM_TRY(through_cache ? load_pixels(part.tile) : find_pixels(part.tile));
     uint8_t* to = out.data() + part.rect_y * row_bytes + part.rect_x * kPixelBytes;
     if (tile.rgb) {
       copy_rows(tile.rgb + part.y * tile_row_bytes + part.x * kPixelBytes, tile_row_bytes, to, row_bytes,
@@ -76,14 +73,40 @@ Result<void> World::read(const PixelRect& rect, MutableBytes out) {
     }
     return {};
   };
-  PIXELLM_CHECK(for_each_part(rect, w.tile_size, copy_part));
-  for (const auto& layer : w.layers) {
+  PIXELLM_CHECK(for_each_part(rect, tile_size, copy_part));
+  for (const auto& layer : layers) {
     const PixelRect part = intersect(layer->rect(), rect);
     if (part.empty()) continue;
     const uint64_t dx = static_cast<uint64_t>(part.x) - static_cast<uint64_t>(rect.x);
     const uint64_t dy = static_cast<uint64_t>(part.y) - static_cast<uint64_t>(rect.y);
     PIXELLM_CHECK(layer->read(part, out.data() + dy * row_bytes + dx * kPixelBytes, row_bytes));
   }
+  return {};
+}
+
+Result<void> World::read(const PixelRect& rect, MutableBytes out) {
+  PIXELLM_CHECK(check_size(rect, out.size()));
+  if (out.empty()) return {};
+  const auto use = PIXELLM_TRY(impl_->begin());
+  return impl_->read(rect, out);
+}
+
+Result<void> World::read_pieces(const PixelRect& rect, uint64_t piece_bytes,
+                                const std::function<Result<void>(Bytes)>& take) {
+  if (PIXELLM_TRY(region_bytes(rect)) == 0) return {};
+  const auto use = PIXELLM_TRY(impl_->begin());
+  const uint64_t piece_pixels = std::max<uint64_t>(1, piece_bytes / kPixelBytes);
+  const uint64_t width = std::min(rect.w, piece_pixels), height = std::min(rect.h, piece_pixels / width);
+  const auto moved = [](int64_t at, uint64_t n) { return static_cast<int64_t>(static_cast<uint64_t>(at) + n); };
+  std::vector<uint8_t> rgb;
+  for (uint64_t y = 0; y < rect.h; y += height)
+    for (uint64_t x = 0; x < rect.w; x += width) {
+      const PixelRect piece{moved(rect.x, x), moved(rect.y, y), std::min(width, rect.w - x),
+                            std::min(height, rect.h - y)};
+      rgb.resize(kPixelBytes * piece.w * piece.h);
+      PIXELLM_CHECK(impl_->read(piece, rgb));
+      PIXELLM_CHECK(take(rgb));
+    }
   return {};
 }
 
@@ -136,6 +159,7 @@ Result<std::vector<uint8_t>> World::read_bytes(int64_t x, int64_t y) {
   }
   if (!length) return fail(ErrorCode::kNotFound, fmt::format("map: no byte region begins at {},{}", x, y));
   const PixelRect rect = byte_rect(x, y, *length, w.tile_size);
+  PIXELLM_CHECK(check_memory(*length, fmt::format("map: the byte region at {},{}", x, y)));
   std::vector<uint8_t> bytes(PIXELLM_TRY(region_bytes(rect)));
   PIXELLM_CHECK(read(rect, bytes));
   bytes.resize(*length);

@@ -80,6 +80,48 @@ TEST_F(WorldTest, RegionsOfEveryAlignment) {
   }
 }
 
+TEST_F(WorldTest, PiecesAreTheWholeInOrder) {
+  World world = open_world({.tile_size = 16});
+  const PixelRect rect{-21, -7, 50, 37};
+  Buffer rgb(3 * rect.w * rect.h);
+  for (size_t i = 0; i < rgb.size(); i++) rgb[i] = static_cast<uint8_t>(i * 7 + i / 251);
+  ASSERT_TRUE(world.write(rect, rgb));
+  for (const uint64_t piece_bytes : {1, 3, 60, 150, 151, 1000, 1'000'000}) {
+    Buffer found;
+    const auto take = [&](Bytes piece) -> Result<void> {
+      EXPECT_LE(piece.size(), std::max<uint64_t>(3, piece_bytes));
+      found.insert(found.end(), piece.begin(), piece.end());
+      return {};
+    };
+    ASSERT_TRUE(world.read_pieces(rect, piece_bytes, take));
+    EXPECT_EQ(found, rgb) << piece_bytes;
+  }
+  int taken = 0;
+  const auto refuse = [&](Bytes) { return ++taken, fail(ErrorCode::kIo, "no room"); };
+  EXPECT_EQ(world.read_pieces(rect, 300, [&](Bytes piece) -> Result<void> { return refuse(piece); }).error().code,
+            ErrorCode::kIo);
+  EXPECT_EQ(taken, 1);
+  EXPECT_TRUE(world.read_pieces({5, 5, 0, 9}, 300, refuse));
+  EXPECT_EQ(world.read_pieces({INT64_MAX, 0, 2, 2}, 300, refuse).error().code, ErrorCode::kInvalidArgument);
+  EXPECT_EQ(taken, 1);
+}
+
+// A reader answers from one state, also when another one is committed between two pieces.
+TEST_F(WorldTest, PiecesAreOfOneState) {
+  World writer = open_world({.tile_size = 16});
+  ASSERT_TRUE(writer.write({0, 0, 32, 32}, Buffer(3 * 32 * 32, 1)));
+  ASSERT_TRUE(writer.flush());
+  World reader = open_world({.read_only = true});
+  Buffer found;
+  const auto take = [&](Bytes piece) -> Result<void> {
+    found.insert(found.end(), piece.begin(), piece.end());
+    PIXELLM_CHECK(writer.write({0, 0, 32, 32}, Buffer(3 * 32 * 32, 2)));
+    return writer.flush();
+  };
+  ASSERT_TRUE(reader.read_pieces({0, 0, 32, 32}, 512, take));
+  EXPECT_EQ(found, Buffer(3 * 32 * 32, 1));
+}
+
 TEST_F(WorldTest, TheEndsOfTheCoordinates) {
   World world = open_world({.tile_size = 100});
   for (const auto& [x, y] :
