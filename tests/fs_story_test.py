@@ -117,6 +117,7 @@ class Frame(Story):
         self.usage("write", "-", says="standard input has no name")
         self.usage("write", "a", "--width", "0", says="--width")
         self.usage("write", "a", "--width", "4294967296", says="--width")
+        self.usage("write", "a", "--width", "1048577", says="1048576")
         self.usage("write", "a", "--width", "-5", says="--width")
         self.usage("write", "a", "--compression", "gzip", says="--compression")
         self.usage("write", "a", "b", "c")
@@ -199,6 +200,26 @@ class RoundTrip(Story):
         feeder.join()
         self.assertEqual(sha(self.ok("read", "pipe", "-o", "-")), sha(data))
 
+    def test_devices_and_pipes_as_output(self):
+        data = mixed(700000)
+        self.ok("write", "-", "a", "--compression", "zstd", input=data)
+        self.assertEqual(self.ok("read", "a", "-o", "/dev/null", "--verify"), b"")
+        self.assertEqual(sha(self.ok("read", "a", "-o", "/dev/stdout")), sha(data))
+        self.assertEqual(self.ok("read", "a", "-o", "/dev/stdout", "--offset", "5", "--length", "9", "--verify"), data[5:14])
+        os.mkfifo(self.path("pipe"))
+        got = []
+        taker = threading.Thread(target=lambda: got.append(self.read("pipe")))
+        taker.start()
+        self.ok("read", "a", "-o", "pipe")
+        taker.join()
+        self.assertEqual(sha(got[0]), sha(data))
+        self.fails("read", "a", "-o", "/dev/full", says="/dev/full: cannot write: No space left")
+        self.fails("read", "a", "-o", ".", says="not a regular file")
+        container = bytearray(self.read("pixel_storage/a.pxi"))
+        container[64 + 1000] ^= 1
+        self.write("pixel_storage/a.pxi", container)
+        self.fails("read", "a", "-o", "/dev/null", "--verify", says="pxif")
+
     def test_ranges(self):
         data = mixed(1000000)
         for compression in COMPRESSIONS:
@@ -225,6 +246,17 @@ class RoundTrip(Story):
         self.assertEqual(self.ok("read", "binary").decode(), f"Binary data: 900,001 bytes\n{head}...\n")
         self.ok("write", "-", "cut", input=text.encode()[:-1])
         self.assertIn(b"Binary data: 899,999 bytes", self.ok("read", "cut"))
+        # Of what is long, the beginning decides, the rest is counted in bytes; it is not read unless it shall be verified.
+        content = text.encode() * 2 + random.Random(1).randbytes(600000)
+        for compression in COMPRESSIONS:
+            self.ok("write", "-", "beyond", "--compression", compression, input=content)
+            damaged = bytearray(self.read("pixel_storage/beyond.pxi"))
+            damaged[-100000] ^= 1
+            self.write("pixel_storage/beyond.pxi", damaged)
+            self.assertEqual(self.ok("read", "beyond").decode(),
+                             text[:500] + f"\n... ({len(content) - len(text[:500].encode()):,} more bytes)\n")
+            self.assertIn(b"Binary data", self.ok("read", "beyond", "--offset", "1", "--length", "1500000"))
+            self.fails("read", "beyond", "--verify", says="pxif")
         self.ok("write", "-", "ansi", input=b"\x1b[31mred\0")
         self.assertEqual(self.ok("read", "ansi"), b"\\x1b[31mred\\x00\n")
         self.ok("write", "-", "none", input=b"")
@@ -308,7 +340,11 @@ class BadInput(Story):
         self.fails("write", "file", "--root", "", says="root is empty")
         self.fails("read", "a", says="pixel_storage")
         self.assertEqual(self.ok("list", "--json"), b"[]\n")
+        self.assertEqual(self.fails("list", "--json", "--root", "nope", says="nope: cannot open the store: No such file"), b"")
         self.ok("write", "file", "a")
+        self.assertEqual(json.loads(self.ok("write", "file", "b/c", "--root", "other/", "--json"))["path"], "other/b/c.pxi")
+        self.fails("read", "d", "--root", "other/", says="pixellm: other/d.pxi: no such container")
+        os.remove(self.path("other/b/c.pxi"))
         self.fails("read", "b", says="pixel_storage/b.pxi: no such container")
         self.fails("write", "file", "a.pxi/b", says="a.pxi: is a file, a folder is expected")
         self.fails("read", "a", "-o", "no/such/folder", says="No such file")

@@ -225,7 +225,7 @@ class MlpStory(unittest.TestCase):
 
         refused(b"array 'out' is missing", out=None)
         refused(b"array 'bias' is no part", bias=np.zeros(3, "f4"))
-        refused(b"array 'hidden' is [128, 64], beside embed [1024, 128] it must be [128, 128]", hidden=np.zeros((D, 64), "f4"))
+        refused(b"array 'hidden' has the shape [128, 64], beside embed [1024, 128] it must be [128, 128]", hidden=np.zeros((D, 64), "f4"))
         refused(b"array 'b_out' holds nan", b_out=np.full(V, np.nan, "f4"))
         refused(b"'b_out': holds int64", b_out=np.zeros(V, np.int64))
         refused(b"'b_out': holds Python objects (pickle)", b_out=np.array([None] * V))

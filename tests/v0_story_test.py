@@ -265,6 +265,16 @@ class Predictions(Story):
         self.assertEqual([s["text"] for s in scores], ["test", "pxOS", "hello pixels"])
         self.assertEqual(sorted((s["max_logit"] for s in scores), reverse=True), [s["max_logit"] for s in scores])
         self.assertIn("160", self.ok("ask", "run", "pxOS", "--model", self.model))
+        for before in (["--json", "--model", self.model], ["--model=" + self.model, "--json"]):
+            self.assertEqual(json.loads(self.ok("ask", *before, "run", "pxOS")), run)
+        # A question that is not there is named, and not what stands in its place.
+        self.fails("no command 'rnu'", "ask", "--json", "--model", self.model, "rnu", "pxOS", status=2)
+        self.fails("no command '--jsn'", "ask", "--jsn", "run", "pxOS", status=2)
+        self.fails("Usage: pixellm v0 ask COMMAND", "ask", "--json", "--model", status=2)
+        dashed = json.loads(self.ok("ask", "score", "--model", self.model, "--json", "--", "-a", "--json"))
+        self.assertEqual(sorted(s["text"] for s in dashed), ["--json", "-a"])
+        self.fails("not expected: -a", "ask", "score", "-a", "b", "--model", self.model, status=2)
+        self.assertIn("behind --", self.ok("ask", "score", "--help"))
         self.fails("empty", "ask", "score", "a", "", "--model", self.model)
         self.fails("", "ask", "similarity", "a", "--model", self.model, status=2)
 

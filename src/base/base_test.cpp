@@ -118,6 +118,31 @@ TEST_F(TemporaryFolder, AtomicFileLeavesTheOldFileUntilCommit) {
   EXPECT_EQ(count(), 1u);
 }
 
+TEST_F(TemporaryFolder, DevicesAndPipesAreWrittenToAsTheyAre) {
+  auto null = AtomicFile::create_or_stream("/dev/null");
+  ASSERT_TRUE(null && null->is_stream());
+  EXPECT_TRUE(null->write(text("gone")) && null->commit());
+  EXPECT_FALSE(AtomicFile::create("/dev/null")) << "only where it was asked for";
+
+  ASSERT_EQ(::mkfifo(path("pipe").c_str(), 0600), 0);
+  const int reader = ::open(path("pipe").c_str(), O_RDONLY | O_NONBLOCK);
+  auto pipe = AtomicFile::create_or_stream(path("pipe"));
+  ASSERT_TRUE(pipe && pipe->write(text("through")) && pipe->commit());
+  char got[16];
+  EXPECT_EQ(::read(reader, got, sizeof got), 7);
+  ::close(reader);
+  EXPECT_TRUE(fs::is_fifo(path("pipe")));
+
+  auto full = AtomicFile::create_or_stream("/dev/full");
+  EXPECT_EQ(full->write(text("x")).error().code, ErrorCode::kIo);
+  EXPECT_FALSE(AtomicFile::create_or_stream(folder_.string()));
+  {
+    auto file = AtomicFile::create_or_stream(path("file"));  // everything else as create() does
+    ASSERT_TRUE(file && !file->is_stream() && file->write(text("x")));
+  }
+  EXPECT_FALSE(fs::exists(path("file")));
+}
+
 TEST_F(TemporaryFolder, FilesOfAnOpenFolder) {
   fs::create_directory(path("d"));
   const int folder = ::open(path("d").c_str(), O_RDONLY | O_DIRECTORY);

@@ -257,7 +257,7 @@ Result<AtomicFile> AtomicFile::create(const std::string& path) {
   if (path == "-") {
     f.path_ = "standard output";
     f.fd_ = ::dup(STDOUT_FILENO);
-    f.is_stdout_ = true;
+    f.is_stream_ = true;
     if (f.fd_ < 0) return system_error("standard output", "open");
     return f;
   }
@@ -277,6 +277,17 @@ Result<AtomicFile> AtomicFile::create(const std::string& path) {
   auto made = create_at(folder, target.filename().string(), target.string());
   ::close(folder);
   return made;
+}
+
+Result<AtomicFile> AtomicFile::create_or_stream(const std::string& path) {
+  struct stat st {};
+  if (::stat(path.c_str(), &st) != 0 || (!S_ISCHR(st.st_mode) && !S_ISFIFO(st.st_mode))) return create(path);
+  AtomicFile f;
+  f.path_ = path;
+  f.is_stream_ = true;
+  f.fd_ = ::open(path.c_str(), O_WRONLY | O_NOCTTY | O_CLOEXEC);
+  if (f.fd_ < 0) return system_error(path, "open");
+  return f;
 }
 
 Result<AtomicFile> AtomicFile::create_at(int folder, const std::string& name, std::string path) {
@@ -333,7 +344,7 @@ AtomicFile::AtomicFile(AtomicFile&& other) noexcept
       temporary_(std::exchange(other.temporary_, {})),
       fd_(std::exchange(other.fd_, -1)),
       folder_(std::exchange(other.folder_, -1)),
-      is_stdout_(other.is_stdout_),
+      is_stream_(other.is_stream_),
       size_(other.size_),
       writeback_(other.writeback_) {}
 
@@ -350,7 +361,7 @@ Result<void> AtomicFile::write(Bytes data) {
 }
 
 Result<void> AtomicFile::write_at(uint64_t offset, Bytes data) {
-  PIXELLM_ASSERT(!is_stdout_ && offset + data.size() <= size_);
+  PIXELLM_ASSERT(!is_stream_ && offset + data.size() <= size_);
   while (!data.empty()) {
     const ssize_t n = ::pwrite(fd_, data.data(), data.size(), static_cast<off_t>(offset));
     if (n < 0 && errno == EINTR) continue;
@@ -362,12 +373,12 @@ Result<void> AtomicFile::write_at(uint64_t offset, Bytes data) {
 }
 
 Result<void> AtomicFile::read_at(uint64_t offset, MutableBytes out) const {
-  PIXELLM_ASSERT(!is_stdout_ && offset + out.size() <= size_);
+  PIXELLM_ASSERT(!is_stream_ && offset + out.size() <= size_);
   return read_all(fd_, path_, offset, out);
 }
 
 Result<void> AtomicFile::extend(uint64_t size) {
-  PIXELLM_ASSERT(!is_stdout_ && size >= size_);
+  PIXELLM_ASSERT(!is_stream_ && size >= size_);
   if (size == size_) return {};
   if (size > static_cast<uint64_t>(std::numeric_limits<off_t>::max()) || ::ftruncate(fd_, static_cast<off_t>(size)) != 0)
     return system_error(path_, "write", size >> 63 != 0 ? EFBIG : errno);
@@ -377,13 +388,13 @@ Result<void> AtomicFile::extend(uint64_t size) {
 }
 
 void AtomicFile::start_writeback() {
-  if (is_stdout_ || size_ == writeback_) return;
+  if (is_stream_ || size_ == writeback_) return;
   ::sync_file_range(fd_, static_cast<off64_t>(writeback_), static_cast<off64_t>(size_ - writeback_), SYNC_FILE_RANGE_WRITE);
   writeback_ = size_;
 }
 
 Result<void> AtomicFile::commit() {
-  if (is_stdout_) return {};
+  if (is_stream_) return {};
   if (::fsync(fd_) != 0) return system_error(path_, "sync");
   if (temporary_.empty()) PIXELLM_CHECK(name_temporary());
   if (::close(std::exchange(fd_, -1)) != 0) return system_error(path_, "close");

@@ -91,19 +91,22 @@ Result<std::vector<uint8_t>> read_file(const std::string& path, uint64_t limit);
 class AtomicFile {
  public:
   static Result<AtomicFile> create(const std::string& path);
-  // The same for the file `name` of an open folder; a symbolic link there is refused. `path` is what messages call it.
+  // The same, but an existing character device or named pipe (/dev/null, /dev/stdout) is written to as it is, like "-".
+  // Waits for a pipe's reader. kInvalidArgument: a folder, a disk or a socket.
+  static Result<AtomicFile> create_or_stream(const std::string& path);
+  // The same as create() for the file `name` of an open folder; a symbolic link there is refused. `path` is what messages call it.
   static Result<AtomicFile> create_at(int folder, const std::string& name, std::string path);
   AtomicFile(AtomicFile&& other) noexcept;
   AtomicFile& operator=(AtomicFile&&) = delete;
   ~AtomicFile();
 
   Result<void> write(Bytes data);                         // appends
-  Result<void> write_at(uint64_t offset, Bytes data);     // over bytes written before; not on "-"
-  Result<void> read_at(uint64_t offset, MutableBytes out) const;  // bytes written before; not on "-"
-  Result<void> extend(uint64_t size);                     // appends zeros up to `size`, as a hole where possible; not on "-"
+  Result<void> write_at(uint64_t offset, Bytes data);     // over bytes written before; not on a stream
+  Result<void> read_at(uint64_t offset, MutableBytes out) const;  // bytes written before; not on a stream
+  Result<void> extend(uint64_t size);                     // appends zeros up to `size`, as a hole where possible; not on a stream
   void start_writeback();  // asks the system to begin storing what was appended, so that commit() waits less
   Result<void> commit();
-  bool is_stdout() const { return is_stdout_; }
+  bool is_stream() const { return is_stream_; }           // standard output, a device or a pipe: nothing is atomic there
   const std::string& path() const { return path_; }
   uint64_t size() const { return size_; }
 
@@ -113,7 +116,7 @@ class AtomicFile {
   Result<void> name_temporary();
   std::string path_, name_, temporary_;  // name_ and temporary_ are in folder_; temporary_ is empty while the file has no name
   int fd_ = -1, folder_ = -1;
-  bool is_stdout_ = false;
+  bool is_stream_ = false;
   uint64_t size_ = 0, writeback_ = 0;    // writeback_: bytes whose storing was begun
 };
 

@@ -18,7 +18,9 @@ constexpr uint64_t kLagAfterWait = kChunks / 2;
 }  // namespace
 
 struct HashPipe::Impl {
-  std::unique_ptr<uint8_t[]> memory = std::make_unique_for_overwrite<uint8_t[]>(kChunks * kChunkBytes);
+  // Taken when first needed: a short stream needs one or two. The owner fills in a place before it pushes the
+  // chunk.
+  std::array<std::unique_ptr<uint8_t[]>, kChunks> memory;
   std::array<size_t, kChunks> sizes{};
   Sha256 sha;
   std::thread thread;
@@ -29,9 +31,13 @@ struct HashPipe::Impl {
   uint64_t wanted_lag = 0;  // at which the owner, if it waits, is to be woken
   bool stop = false, no_thread = false;
 
-  uint8_t* chunk(uint64_t index) { return &memory[index % kChunks * kChunkBytes]; }
+  uint8_t* chunk_to_fill() {
+    auto& place = memory[pushed % kChunks];
+    if (!place) place = std::make_unique_for_overwrite<uint8_t[]>(kChunkBytes);
+    return place.get();
+  }
 
-  void hash_one() { sha.update({chunk(hashed), sizes[hashed % kChunks]}); }
+  void hash_one() { sha.update({memory[hashed % kChunks].get(), sizes[hashed % kChunks]}); }
 
   void work() {
     std::unique_lock lock(mutex);
@@ -83,7 +89,7 @@ MutableBytes HashPipe::next() {
       s.changed.wait(lock, [&] { return s.pushed - s.hashed <= kLagAfterWait; });
     }
   }
-  return {s.chunk(s.pushed), kChunkBytes};
+  return {s.chunk_to_fill(), kChunkBytes};
 }
 
 void HashPipe::push(size_t n) {

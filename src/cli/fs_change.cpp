@@ -82,8 +82,7 @@ int fs_export_png(int argc, char** argv) {
   auto file = beside ? store.create_beside(flags.name, ".png") : AtomicFile::create(out);
   if (!file) return report(file.error());
   if (beside) out = file->path();
-  const auto made =
-      export_png(*in, std::move(*file), {.verify = verify, .progress = progress_for("export", in->size())});
+  const auto made = export_png(*in, std::move(*file), {.verify = verify, .progress = progress_for("export")});
   if (!made) return report(made.error());
   if (std::max(made->width, made->height) > kFlatMaxRows)
     warn(fmt::format("many programs open no PNG with more than {} pixels a side", kFlatMaxRows));

@@ -27,9 +27,11 @@ std::string thousands(uint64_t n) {
   return digits;
 }
 
-Progress progress_for(std::string label, uint64_t bytes) {
+Progress progress_for(std::string label) {
   constexpr uint64_t kShort = 64'000'000;
-  return bytes > kShort ? progress_bar(std::move(label)) : Progress();
+  return [bar = progress_bar(std::move(label))](uint64_t done, uint64_t total) {
+    if (total > kShort) bar(done, total);
+  };
 }
 
 std::string bare_name(const std::string& name) {

@@ -29,8 +29,8 @@ struct StoreFlags {
 // "1,234,567".
 std::string thousands(uint64_t n);
 
-// A bar for what takes a while: work on more than 64 MB.
-Progress progress_for(std::string label, uint64_t bytes);
+// A bar for what takes a while: work on more than 64 MB, as the calls say how much it is.
+Progress progress_for(std::string label);
 
 // NAME as `fs list` writes it: without ".pxi".
 std::string bare_name(const std::string& name);

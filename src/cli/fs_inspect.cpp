@@ -16,7 +16,7 @@ bool is_damage(const Error& error) {
 
 Result<void> check(const PixelStore& store, const std::string& name) {
   auto in = PIXELLM_TRY(store.open(name));
-  return in.verify(progress_for("verify", in.size()));
+  return in.verify(progress_for("verify"));
 }
 
 void print_list(const StoreListing& listing) {
@@ -95,7 +95,11 @@ int fs_list(int argc, char** argv) {
   app.footer("Example:\n  pixellm fs list --recursive");
   if (auto status = parse(app, argc, argv)) return *status;
 
-  const auto listing = flags.store().list(recursive);
+  auto listing = flags.store().list(recursive);
+  // The default folder appears with the first container; one that was named should be there.
+  const bool nothing_yet =
+      !listing && listing.error().code == ErrorCode::kNotFound && app.count("--root") == 0;
+  if (nothing_yet) listing.emplace();
   if (!listing) return report(listing.error());
   for (const Error& problem : listing->problems) warn(problem.message);
   if (!json) {

@@ -17,7 +17,7 @@ struct ReadFlags {
 
 Result<void> write_out(PxifReader& in, const ReadFlags& flags) {
   constexpr uint64_t kWritebackBytes = uint64_t{16} << 20;
-  auto out = PIXELLM_TRY(AtomicFile::create(flags.out));
+  auto out = PIXELLM_TRY(AtomicFile::create_or_stream(flags.out));
   uint64_t since = 0;
   const auto write = [&](Bytes piece) -> Result<void> {
     PIXELLM_CHECK(out.write(piece));
@@ -27,11 +27,10 @@ Result<void> write_out(PxifReader& in, const ReadFlags& flags) {
     out.start_writeback();
     return {};
   };
-  const uint64_t total = flags.verify ? in.size() : std::min(flags.length, in.size());
   PIXELLM_CHECK(in.copy({.offset = flags.offset,
                          .length = flags.length,
                          .verify = flags.verify,
-                         .progress = progress_for("read", total)},
+                         .progress = progress_for("read")},
                         write));
   return out.commit();
 }
@@ -41,17 +40,17 @@ Result<void> show(PxifReader& in, const ReadFlags& flags) {
     return fail(ErrorCode::kInvalidArgument,
                 fmt::format("{}: offset {} is past the end of the content, which has {} bytes", in.path(),
                             flags.offset, in.size()));
-  if (flags.verify) PIXELLM_CHECK(in.verify(progress_for("verify", in.size())));
-  const uint64_t end = flags.offset + std::min(flags.length, in.size() - flags.offset);
+  if (flags.verify) PIXELLM_CHECK(in.verify(progress_for("verify")));
+  const uint64_t total = std::min(flags.length, in.size() - flags.offset);
   TextPreview preview;
-  std::vector<uint8_t> buffer(std::min<uint64_t>(end - flags.offset, 1 << 18));
-  for (uint64_t at = flags.offset; at < end && preview.is_text();) {
-    const MutableBytes piece = MutableBytes(buffer).first(std::min<uint64_t>(buffer.size(), end - at));
-    PIXELLM_CHECK(in.read(at, piece));
+  std::vector<uint8_t> buffer(std::min<uint64_t>(total, 1 << 18));
+  for (uint64_t done = 0; done < std::min(total, TextPreview::kLookBytes) && preview.is_text();) {
+    const MutableBytes piece = MutableBytes(buffer).first(std::min<uint64_t>(buffer.size(), total - done));
+    PIXELLM_CHECK(in.read(flags.offset + done, piece));
     preview.take(piece);
-    at += piece.size();
+    done += piece.size();
   }
-  std::cout << preview.finish(end - flags.offset);
+  std::cout << preview.finish(total);
   return {};
 }
 
@@ -65,7 +64,8 @@ int fs_read(int argc, char** argv) {
   ReadFlags read;
   StoreFlags flags;
   app.add_option("NAME", read.name, "name in the store")->required();
-  app.add_option("-o,--output", read.out, "write the content to this file; - is standard output");
+  app.add_option("-o,--output", read.out,
+                 "write the content to this file, device or pipe; - is standard output");
   app.add_option("--offset", read.offset, "first byte of the content")
       ->transform(whole_number())
       ->capture_default_str();

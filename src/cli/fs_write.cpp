@@ -24,7 +24,7 @@ void print_written(const std::string& path, const PxifHeader& header) {
 Result<PxifHeader> store_stream(const PixelStore& store, const std::string& name, InputStream& in,
                                 const PxifOptions& options) {
   auto out = PIXELLM_TRY(store.create(name, options));
-  PIXELLM_CHECK(out.pxif.write_from(in, progress_for("write", in.expected_bytes())));
+  PIXELLM_CHECK(out.pxif.write_from(in, progress_for("write")));
   return out.pxif.finish();
 }
 
@@ -66,7 +66,7 @@ int fs_write(int argc, char** argv) {
   app.add_option("NAME", name,
                  "name in the store, with / for folders; by default FILE's, without its suffix");
   app.add_option("--width", options.width, "width of the picture in pixels")
-      ->check(CLI::Range(uint32_t{1}, ~uint32_t{0}))
+      ->check(CLI::Range(uint32_t{1}, kStoreMaxWidth))
       ->capture_default_str();
   app.add_option("--compression", compression, "none, rle, lz4 or zstd")
       ->check(CLI::IsMember({"none", "rle", "lz4", "zstd"}))

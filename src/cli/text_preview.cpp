@@ -11,6 +11,7 @@ namespace pixellm::cli {
 
 void TextPreview::take(Bytes piece) {
   const std::string_view text(reinterpret_cast<const char*>(piece.data()), piece.size());
+  taken_ += text.size();
   if (head_.size() < kHexBytes) head_ += text.substr(0, kHexBytes - head_.size());
   if (!is_text_) return;
   if (unfinished_.empty()) return count(text, /*is_last=*/false);
@@ -46,7 +47,8 @@ void TextPreview::count(std::string_view text, bool is_last) {
 }
 
 std::string TextPreview::finish(uint64_t total_bytes) {
-  if (!unfinished_.empty()) is_text_ = false;
+  const bool saw_all = taken_ == total_bytes;
+  if (saw_all && !unfinished_.empty()) is_text_ = false;
   if (!is_text_) {
     const Bytes head(reinterpret_cast<const uint8_t*>(head_.data()), head_.size());
     return fmt::format("Binary data: {} bytes\n{}{}\n", thousands(total_bytes), to_hex(head),
@@ -54,7 +56,9 @@ std::string TextPreview::finish(uint64_t total_bytes) {
   }
   std::string out = printable(text_);
   if (!out.empty() && out.back() != '\n') out += '\n';
-  if (characters_ > kCharacters)
+  if (!saw_all)
+    out += fmt::format("... ({} more bytes)\n", thousands(total_bytes - text_.size()));
+  else if (characters_ > kCharacters)
     out += fmt::format("... ({} more characters)\n", thousands(characters_ - kCharacters));
   return out;
 }

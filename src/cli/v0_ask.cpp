@@ -94,7 +94,9 @@ int ask(int argc, char** argv, const Question& question) {
   if (question.texts > 0) option->expected(static_cast<int>(question.texts));
   add_v0_model_option(app, path);
   app.add_flag("--json", json, question.keys);
-  app.footer(fmt::format("Example:\n  pixellm v0 ask {}", question.example));
+  app.footer(fmt::format(
+      "A text that begins with - stands behind --, after all options.\n\nExample:\n  pixellm v0 ask {}",
+      question.example));
   if (auto status = parse(app, argc, argv)) return *status;
   const auto model = v0::PixelModel::open(path);
   if (!model) return report(model.error());
@@ -130,6 +132,22 @@ int score(int argc, char** argv) {
               "score \"yes\" \"no\" --json", 0, ask_score});
 }
 
+// Options may stand before the question as well: puts the question first. Returns the count of arguments, 1
+// where there is no question.
+int bring_question_forward(int argc, char** argv) {
+  int at = 1;
+  for (; at < argc; at++) {
+    const std::string_view word = argv[at];
+    if (word == "--model")
+      at++;  // its value is no question
+    else if (word != "--json" && !word.starts_with("--model="))
+      break;
+  }
+  if (at >= argc) return 1;
+  std::rotate(argv + 1, argv + at, argv + at + 1);
+  return argc;
+}
+
 }  // namespace
 
 int cmd_v0_ask(int argc, char** argv) {
@@ -143,7 +161,7 @@ int cmd_v0_ask(int argc, char** argv) {
                                           .about = "Questions to a v0 picture, answered for programs too.",
                                           .example = "pixellm v0 ask similarity \"pixel\" \"pixels\" --json",
                                           .commands = kQuestions};
-  return run_group(kGroup, argc, argv);
+  return run_group(kGroup, bring_question_forward(argc, argv), argv);
 }
 
 }  // namespace pixellm::cli

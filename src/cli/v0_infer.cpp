@@ -113,7 +113,8 @@ int cmd_v0_infer(int argc, char** argv) {
   app.add_flag("--json", flags.json,
                "{text, ids, num_tokens, active_hidden, top [{id, char, logit, prob_top_k, prob}]}");
   app.footer(
-      "Of equal logits the lower id comes first. prob_top_k is the softmax over the printed tokens only.\n\n"
+      "Of equal logits the lower id comes first. prob_top_k is the softmax over the printed tokens only.\n"
+      "A text that begins with - stands behind --, after all options.\n\n"
       "Example:\n  pixellm v0 infer \"hello pixels\" --model pixellm_v0.pxi --verbose");
   if (auto status = parse(app, argc, argv)) return *status;
   flags.from_text = text->count() > 0;

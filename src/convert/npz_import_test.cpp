@@ -181,18 +181,18 @@ TEST_F(NpzImport, RefusesShapesByName) {
     entries[index].second = array(std::move(shape), 0);
     return entries;
   };
-  expect_error(shaped(0, {48}), ErrorCode::kCorrupt, "array 'embed' is [48], [V, D] is needed");
-  expect_error(shaped(0, {0, 4}), ErrorCode::kCorrupt, "array 'embed' is [0, 4]");
-  expect_error(shaped(0, {12, 0}), ErrorCode::kCorrupt, "array 'embed' is [12, 0]");
-  expect_error(shaped(0, {1, 1048577}), ErrorCode::kTooLarge, "array 'embed' is [1, 1048577]");
+  expect_error(shaped(0, {48}), ErrorCode::kCorrupt, "array 'embed' has the shape [48], [V, D] is needed");
+  expect_error(shaped(0, {0, 4}), ErrorCode::kCorrupt, "array 'embed' has the shape [0, 4]");
+  expect_error(shaped(0, {12, 0}), ErrorCode::kCorrupt, "array 'embed' has the shape [12, 0]");
+  expect_error(shaped(0, {1, 1048577}), ErrorCode::kTooLarge, "array 'embed' has the shape [1, 1048577]");
   expect_error(shaped(1, {4, 5}), ErrorCode::kCorrupt,
-               "array 'hidden' is [4, 5], beside embed [12, 4] it must be [4, 4]");
+               "array 'hidden' has the shape [4, 5], beside embed [12, 4] it must be [4, 4]");
   expect_error(shaped(2, {4, 1}), ErrorCode::kCorrupt,
-               "array 'b_hidden' is [4, 1], beside embed [12, 4] it must be [4]");
+               "array 'b_hidden' has the shape [4, 1], beside embed [12, 4] it must be [4]");
   expect_error(shaped(3, {12, 4}), ErrorCode::kCorrupt,
-               "array 'out' is [12, 4], beside embed [12, 4] it must be [4, 12]");
+               "array 'out' has the shape [12, 4], beside embed [12, 4] it must be [4, 12]");
   expect_error(shaped(4, {}), ErrorCode::kCorrupt,
-               "array 'b_out' is [], beside embed [12, 4] it must be [12]");
+               "array 'b_out' has the shape [], beside embed [12, 4] it must be [12]");
 }
 
 }  // namespace

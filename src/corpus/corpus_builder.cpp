@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
@@ -103,6 +104,12 @@ bool is_stats_file(std::string_view text) {
   return digits > 0 && text.substr(digits).starts_with(",\n  \"total_chars\": ");
 }
 
+// Of a text's first kBeginningBytes: whether an earlier run wrote it.
+constexpr size_t kBeginningBytes = 256;
+bool is_own_text(std::string_view beginning) {
+  return beginning.starts_with(kTitle) || is_stats_file(beginning);
+}
+
 class Builder {
  public:
   Builder(const CorpusOptions& options, AtomicFile& out) : options_(options), out_(out) {
@@ -110,6 +117,7 @@ class Builder {
         options.output == "-" ? fs::temp_directory_path(error_) / "x" : fs::path(options.output);
     scratch_path_ = (beside.parent_path() / "pixellm-corpus-scratch").string();
     for (const std::string& path : {options.output, options.stats}) remember(path);
+    replaced_ = own_.size();
     // `pixellm ... -o - > corpus.txt 2> log.txt` inside the folder.
     for (const int fd : {STDOUT_FILENO, STDERR_FILENO}) {
       struct stat st{};
@@ -136,7 +144,7 @@ class Builder {
     struct stat st{};
     if (!path.empty() && path != "-" && ::stat(path.c_str(), &st) == 0) own_.push_back(identity_of(st));
   }
-  bool is_own(const struct stat& st) const { return std::ranges::find(own_, identity_of(st)) != own_.end(); }
+  Result<bool> is_own(const WalkedFile& file, int fd, const struct stat& st) const;
   void leave_out(const WalkedFile& file, LeftOutReason reason, std::string detail = {}) {
     leave_out({.path = file.path, .reason = reason, .detail = std::move(detail)});
   }
@@ -155,6 +163,7 @@ class Builder {
   std::error_code error_;
   std::string scratch_path_;
   std::vector<Identity> own_;
+  size_t replaced_ = 0;  // how many of own_ will be replaced; the others are written to already
   CorpusStats stats_;
   uint64_t done_bytes_ = 0, unreadable_ = 0, left_out_ = 0;
 };
@@ -170,6 +179,22 @@ std::optional<LeftOut> Builder::secret_name(const WalkedFile& file) const {
   const auto rule = secret_file_rule(file.name);
   if (!rule) return std::nullopt;
   return LeftOut{.path = file.path, .reason = LeftOutReason::kSecret, .rule = *rule};
+}
+
+// Whether the file is an output of this run. One that would be replaced, and that an earlier run did not
+// write, is an error: it is a text of the folder.
+Result<bool> Builder::is_own(const WalkedFile& file, int fd, const struct stat& st) const {
+  const auto found = std::ranges::find(own_, identity_of(st));
+  if (found == own_.end()) return false;
+  std::array<char, kBeginningBytes> memory;
+  const ssize_t n = ::pread(fd, memory.data(), memory.size(), 0);
+  if (found - own_.begin() >= static_cast<ptrdiff_t>(replaced_) || n == 0) return true;
+  if (n > 0 && is_own_text({memory.data(), static_cast<size_t>(n)})) return true;
+  return fail(
+      ErrorCode::kInvalidArgument,
+      fmt::format("{}: is a text of the folder that no earlier run wrote, and would be replaced; choose "
+                  "another name for the output, or remove it",
+                  file.path));
 }
 
 // Reads exactly `size` bytes into the draft; an answer says why the file cannot be taken.
@@ -194,11 +219,11 @@ Result<std::optional<LeftOut>> Builder::read(const WalkedFile& file, int fd, uin
       return left_out(LeftOutReason::kNotUtf8);
     if (!options_.keep_secrets) scanner.push(text);
     if (scanner.found()) break;
-    if (beginning.size() < 256) beginning += text.substr(0, 256);
+    if (beginning.size() < kBeginningBytes) beginning += text.substr(0, kBeginningBytes);
     PIXELLM_CHECK(draft.append(text));
     advance(static_cast<uint64_t>(n));
   }
-  if (beginning.starts_with(kTitle) || is_stats_file(beginning))
+  if (is_own_text(beginning))
     return left_out(LeftOutReason::kOwnOutput, "a corpus or its statistics, by its first lines");
   if (const auto found = options_.keep_secrets ? std::nullopt : scanner.finish())
     return LeftOut{
@@ -230,7 +255,8 @@ Result<void> Builder::file(const WalkedFile& file) {
     return {};
   }
   if (!S_ISREG(before.st_mode)) return leave_out(file, LeftOutReason::kChanged), Result<void>{};
-  if (is_own(before)) return leave_out(file, LeftOutReason::kOwnOutput), Result<void>{};
+  if (PIXELLM_TRY(is_own(file, opened.fd, before)))
+    return leave_out(file, LeftOutReason::kOwnOutput), Result<void>{};
   if (auto secret = secret_name(file)) return leave_out(*std::move(secret)), Result<void>{};
   Draft draft(scratch_path_);
   FileStats stats;

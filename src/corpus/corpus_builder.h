@@ -32,7 +32,7 @@ struct CorpusSummary {
 
 // Writes the corpus, and the statistics if asked for. Both files are as before on any error, and left alone
 // when there is nothing to collect (kNotFound). kInvalidArgument when output and statistics are the same
-// file.
+// file, or one of them would replace a text of the folder that is not empty and no earlier output.
 Result<CorpusSummary> build_corpus(const std::string& folder, const CorpusOptions& options);
 
 }  // namespace pixellm

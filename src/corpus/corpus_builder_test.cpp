@@ -188,17 +188,34 @@ TEST_F(CorpusBuilder, NeverEatsItsOwnOutputs) {
   EXPECT_EQ(get(out_), corpus);
 }
 
-TEST_F(CorpusBuilder, AnyFileThatWillBeReplacedIsNotCollected) {
+TEST_F(CorpusBuilder, ATextOfTheFolderIsNeverReplaced) {
   put("a.md", "text");
-  put("notes.txt", "my own notes, about to be replaced");
+  put("notes.txt", "my own notes");
   put("other.json", "{}");
-  fs::create_hard_link(root_ / "notes.txt", root_ / "same.txt");
-  const CorpusOptions options{.output = (root_ / "notes.txt").string(),
-                              .stats = (root_ / "other.json").string()};
-  ASSERT_TRUE(build(options));
-  EXPECT_EQ(get(root_ / "notes.txt"), kHead + section("a.md", "text"));
-  EXPECT_TRUE(is_left_out("same.txt", LeftOutReason::kOwnOutput));
-  EXPECT_TRUE(is_left_out("other.json", LeftOutReason::kOwnOutput));
+  put("empty.txt", "");
+  fs::create_symlink("notes.txt", root_ / "link");
+  const std::string notes = (root_ / "notes.txt").string(), inside = (root_ / "corpus.txt").string();
+  for (const CorpusOptions& options :
+       {CorpusOptions{.output = notes}, CorpusOptions{.output = (root_ / "link").string()},
+        CorpusOptions{.output = inside, .stats = (root_ / "other.json").string()},
+        CorpusOptions{.output = inside, .stats = notes}}) {
+    const auto done = build(options);
+    ASSERT_FALSE(done);
+    EXPECT_EQ(done.error().code, ErrorCode::kInvalidArgument);
+    EXPECT_NE(done.error().message.find("is a text of the folder that no earlier run wrote"),
+              std::string::npos);
+    EXPECT_EQ(get(notes), "my own notes");
+    EXPECT_EQ(get(root_ / "other.json"), "{}");
+    EXPECT_FALSE(fs::exists(inside));
+  }
+  // An empty file, one that is no text of the corpus, and one outside of the folder are replaced.
+  put("log", "no text for a corpus");
+  std::ofstream(out_) << "anything";
+  for (const std::string& output :
+       {(root_ / "empty.txt").string(), (root_ / "log").string(), out_.string()}) {
+    ASSERT_TRUE(build({.output = output})) << output;
+    EXPECT_TRUE(get(output).starts_with(kHead + section("a.md", "text")));
+  }
 }
 
 TEST_F(CorpusBuilder, TheOriginalsOutputsAreKnownByName) {

@@ -141,6 +141,21 @@ TEST(SecretScanner, FindsPrivateKeys) {
   EXPECT_EQ(rule_in("Private-Lines: 8\n" + base64_text(64)), "private-key");
 }
 
+TEST(SecretScanner, FindsKeyBlocksOfAFewCharacters) {
+  const std::string dashes(5, '-');
+  const std::string head = dashes + "BEGIN PRIVATE KEY" + dashes, tail = dashes + "END PRIVATE KEY" + dashes;
+  for (const std::string body : {"MC4CAQ", "aB3d", "q83vEj==", "MC4CAQAwBQ"}) {
+    EXPECT_EQ(rule_in(head + "\n" + body + "\n" + tail), "private-key") << body;
+    EXPECT_EQ(rule_in("k = \"" + head + "\\n" + body + "\\n" + tail + "\"", TextKind::kPython), "private-key")
+        << body;
+    EXPECT_EQ(rule_in(head + "\n" + body + "\nand so on"), "none") << body;
+    EXPECT_EQ(rule_in(head + "\n" + body + "...\n" + tail), "none") << body;
+  }
+  for (const std::string body :
+       {"", "abc", "key", "base64", "contents", "PRIVATEKEY", "AAAAAAAA", "yourKey", "KEYDATA"})
+    EXPECT_EQ(rule_in(head + "\n" + body + "\n" + tail), "none") << body;
+}
+
 TEST(SecretScanner, WritingAboutPrivateKeysIsNoSecret) {
   const std::string dashes(5, '-');
   const std::string head = dashes + "BEGIN PRIVATE KEY" + dashes, tail = dashes + "END PRIVATE KEY" + dashes;
@@ -250,6 +265,65 @@ TEST(SecretScanner, PlaceholdersAndOrdinaryValuesAreNoSecrets) {
   EXPECT_EQ(rule_in("if token != \"" + value + "\""), "none");
 }
 
+TEST(SecretScanner, FindsWeakPasswordsWhereOneIsCertainToStand) {
+  const std::string mixed = std::string("hunt") + "er2", word = std::string("letm") + "ein";
+  for (const std::string& value :
+       {mixed, word, std::string("Sum") + "mer2024", std::string("drag") + "onfly!"}) {
+    for (const std::string& text :
+         {"password = \"" + value + "\"", "'db_password': '" + value + "'", "connect(passwd='" + value + "')",
+          "PASSPHRASE: str = \"" + value + "\"", "\"password\": \"" + value + "\""})
+      EXPECT_EQ(rule_in(text, TextKind::kPython), "assigned-password") << text;
+    for (const std::string& text : {"DB_PASSWORD=" + value, "export PGPASSWORD=" + value + "\n",
+                                    "mysql --password=" + value + " -u ann", "PASSWORD=" + value + ";"}) {
+      EXPECT_EQ(rule_in(text), "assigned-password") << text;
+      EXPECT_EQ(rule_in(text, TextKind::kPython), "none") << text;
+    }
+  }
+  EXPECT_EQ(rule_in("db:\n  - password: " + mixed + "\n"), "assigned-password");
+  EXPECT_EQ(rule_in("db:\n  password: " + word + "\n"), "none") << "it may be prose";
+  EXPECT_EQ(rule_in("The password: " + mixed + "\n"), "none");
+}
+
+TEST(SecretScanner, OrdinaryCodeAboutPasswordsIsNoSecret) {
+  for (const std::string text : {"password = get_password()",
+                                 "password = getpass.getpass()",
+                                 "password: str",
+                                 "def f(password: str = \"\"):",
+                                 "password = \"\"",
+                                 "PASSWORD = os.environ[\"PASSWORD\"]",
+                                 "password = \"<password>\"",
+                                 "password = \"secret\"",
+                                 "password = \"wrongpassword\"",
+                                 "password='test1234'",
+                                 "\"password\": \"string\"",
+                                 "\"password\": \"Kennwort\"",
+                                 "\"password\": \"required\"",
+                                 "password = 'hashed_password'",
+                                 "CHALLENGE_PASSWORD: \"challengePassword\"",
+                                 "password = \"challengepassword\"",
+                                 "password: \"SecretStr\"",
+                                 "password = 'PASSWORD_HASHER'",
+                                 "password = \"sha256\"",
+                                 "connect(user=user, password=usersecretword, host=host)",
+                                 "password=self.password,",
+                                 "pwd = \"/home/ann/x1\"",
+                                 "password = 'user.password1'",
+                                 "password = \"123456\"",
+                                 "password = \"20240131\"",
+                                 "Password: minimum of six",
+                                 "token = \"tokenizer1\"",
+                                 "secret_word = \"mellon22\"",
+                                 "password_hint = \"mellon22\"",
+                                 "passwd:         files systemd",
+                                 "input[type=\"password\"]",
+                                 "--password PASSWORD",
+                                 "password=$PASSWORD",
+                                 "password=${DB_PASSWORD2}",
+                                 "if not password:"})
+    for (const TextKind kind : {TextKind::kPython, TextKind::kOther})
+      EXPECT_EQ(rule_in(text, kind), "none") << text;
+}
+
 TEST(SecretScanner, FindsLoginsInHeaders) {
   EXPECT_EQ(rule_in("Authorization: Bearer " + random_text(40)), "authorization-header");
   EXPECT_EQ(rule_in("headers={\"Authorization\": \"token " + random_text(40) + "\"}", TextKind::kPython),
@@ -309,6 +383,9 @@ TEST(SecretScanner, HostileTextsTakeLinearTime) {
                                   head,
                                   head + "\n",
                                   head + "\nA: ",
+                                  head + "\naB3d\n",
+                                  std::string("password='hunte"),
+                                  std::string(" - password: a1\n"),
                                   std::string("pwd="),
                                   std::string("pwd:"),
                                   std::string("pwd='"),

@@ -3,6 +3,7 @@
 #include <bit>
 #include <cmath>
 #include <cstdint>
+#include <span>
 #include <utility>
 
 #include "corpus/secret_rules.h"
@@ -25,10 +26,23 @@ constexpr std::string_view kCommonWords[] = {
     "mysql",    "default",  "string",   "value",    "none",     "null",   "foo",     "bar",
     "baz",      "qux",      "qwerty",   "hello",    "world",    "my",     "some",    "name"};
 
-// The value without its common words, case kept; bounded work, since values are at most kMaxValue bytes long.
-std::string without_common_words(std::string_view value) {
+// What besides them stands in a password's place and is none: kinds and states of passwords, names of
+// methods, what examples take. Short ones are no harm, long words are what a weak password may be.
+constexpr std::string_view kOrdinaryWords[] = {
+    "required", "optional", "prompt",  "text",     "input",   "field",     "label",   "basic",  "plain",
+    "true",     "false",    "unknown", "missing",  "empty",   "encrypted", "hashed",  "stored", "keyring",
+    "forgot",   "reset",    "change",  "confirm",  "current", "old",       "new",     "wrong",  "correct",
+    "bad",      "good",     "valid",   "strong",   "weak",    "short",     "long",    "sekrit", "s3cr3t",
+    "sekret",   "sha1",     "sha224",  "sha256",   "sha384",  "sha512",    "md5",     "bcrypt", "scrypt",
+    "argon2",   "pbkdf2",   "crypt",   "kerberos", "ldap",    "ntlm",      "oauth",   "base64", "utf8",
+    "abcd",     "abc123",   "12345",   "1234",     "123",     "spam",      "eggs",    "phrase", "data",
+    "content",  "body",     "object",  "disabled", "enabled", "undefined", "verify",  "update", "another",
+    "other",    "second",   "first",   "mismatch", "email",   "account",   "database"};
+
+// The value without the words, case kept; bounded work, since values are at most kMaxValue bytes long.
+std::string without_words(std::string_view value, std::span<const std::string_view> words) {
   std::string rest(value), lower = lower_case(value);
-  for (const std::string_view word : kCommonWords) {
+  for (const std::string_view word : words) {
     for (size_t at = 0; (at = lower.find(word, at)) != lower.npos;) {
       lower.erase(at, word.size());
       rest.erase(at, word.size());
@@ -36,6 +50,8 @@ std::string without_common_words(std::string_view value) {
   }
   return rest;
 }
+
+std::string without_common_words(std::string_view value) { return without_words(value, kCommonWords); }
 
 // Bits per byte of the value's own distribution.
 double entropy(std::string_view value) {
@@ -132,6 +148,24 @@ bool is_password(std::string_view value) {
   if (rest.size() < 6 || has_sequence(rest) || entropy(rest) < 2.5) return false;
   const Texture t = texture_of(rest);
   return t.classes >= 3 && t.digits > 0 && t.in_words * 2 <= rest.size();
+}
+
+std::string without_ordinary_words(std::string_view value) {
+  return without_words(without_common_words(value), kOrdinaryWords);
+}
+
+bool is_weak_password(std::string_view value) {
+  if (value.size() < 6 || value.size() > 64 || is_placeholder(value)) return false;
+  const auto is_plain = [](char c) { return (is_word(c) && c != '_') || c == '!'; };
+  if (!std::ranges::all_of(value, is_plain)) return false;
+  const std::string rest = without_ordinary_words(value);
+  if (rest.size() < 5 || distinct_bytes(rest) < 4 || has_sequence(rest)) return false;
+  const auto is_letter = [](char c) { return class_of(c) == Class::kLower || class_of(c) == Class::kUpper; };
+  const auto is_capital = [](char c) { return class_of(c) == Class::kUpper; };
+  if (texture_of(rest).digits > 0)  // "TypeNames2" have several capitals
+    return std::ranges::any_of(rest, is_letter) && std::ranges::count_if(value, is_capital) <= 1;
+  // A capital makes it a title or the name of a constant or type, "pass" the name of a field.
+  return lower_case(value) == value && value.find("pass") == value.npos;
 }
 
 bool is_url_password(std::string_view user, std::string_view password) {

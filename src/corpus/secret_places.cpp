@@ -87,6 +87,7 @@ std::string_view name_before_annotation(std::string_view window, size_t end) {
 struct Literal {
   std::string_view text;
   bool quoted = false;
+  char next = '\n';  // the byte behind it, when it is not quoted
 };
 
 // The literal that begins at or soon after `at`, without blanks in it; empty when there is none.
@@ -111,7 +112,7 @@ Literal literal_after(std::string_view window, size_t at) {
     const char next = peek(at + end);
     const bool ends =
         next == '\n' || is_blank(next) || next == ',' || next == ';' || next == '\\' || is_quote(next);
-    return {ends ? rest.substr(0, size) : std::string_view{}, false};
+    return {ends ? rest.substr(0, size) : std::string_view{}, false, next};
   }
   at = quotes_at + 1;
   for (size_t i = 0; i < 2 && peek(at) == quote; i++) at++;
@@ -120,6 +121,20 @@ Literal literal_after(std::string_view window, size_t at) {
   const size_t size = static_cast<size_t>(std::find_if(rest.begin(), rest.end(), ends) - rest.begin());
   if (size < rest.size() && rest[size] != quote && rest[size] != '\\') return {};
   return {rest.substr(0, size), true};
+}
+
+// Whether a word that is not quoted is a value for certain: "DB_PASSWORD=letmein" without blanks and not in a
+// list of arguments, or all of a line behind its name, with a digit in it ("  password: hunter2"). Else it
+// may be a name or prose.
+bool is_certain_value(std::string_view window, size_t at, std::string_view name, const Literal& literal) {
+  const auto begin = static_cast<size_t>(name.data() - window.data());
+  const auto value = static_cast<size_t>(literal.text.data() - window.data());
+  if (window[at] == '=') return begin + name.size() == at && value == at + 1 && literal.next != ',';
+  size_t line = begin;
+  for (size_t i = 0; i < kMaxName && line > 0 && (is_blank(window[line - 1]) || window[line - 1] == '-'); i++)
+    line--;
+  return (line == 0 || window[line - 1] == '\n') && literal.next == '\n' &&
+         std::ranges::any_of(literal.text, is_digit);
 }
 
 // Authorization: Bearer ..., Basic ..., token ...: in a header, a dictionary or a command.
@@ -172,7 +187,10 @@ Rule assignment_at(std::string_view window, size_t at, TextKind kind) {
   if (auto known = token_at(window, static_cast<size_t>(literal.text.data() - window.data()))) return known;
   if (is_random(literal.text)) return "assigned-secret";
   const bool for_people = ends_with_any(name, kPasswordNames);
-  return for_people && is_password(literal.text) ? Rule("assigned-password") : std::nullopt;
+  if (!for_people) return std::nullopt;
+  const bool certain = literal.quoted || is_certain_value(window, at, written, literal);
+  return is_password(literal.text) || (certain && is_weak_password(literal.text)) ? Rule("assigned-password")
+                                                                                  : std::nullopt;
 }
 
 Rule url_password_at(std::string_view window, size_t at) {
@@ -234,6 +252,18 @@ size_t skip_header_line(std::string_view window, size_t at, size_t end) {
   return i;
 }
 
+// A body of a few characters that ends with the block: a cut or toy key. A word there is an example's.
+bool is_short_body(std::string_view window, size_t at, size_t size, size_t end) {
+  const std::string_view body = window.substr(at, size);
+  if (size < 4 || is_placeholder(body) || without_ordinary_words(body).size() < 4) return false;
+  if (std::ranges::all_of(body, [](char c) { return class_of(c) == Class::kLower; })) return false;
+  at += size;
+  while (at < end && window[at] == '=') at++;
+  bool broke = false;
+  at = skip_line_break(window, at, end, broke);
+  return broke && (window.substr(at).starts_with("-----END ") || window.substr(at).starts_with("---- END "));
+}
+
 }  // namespace
 
 Rule key_block_at(std::string_view window, size_t at) {
@@ -261,7 +291,9 @@ Rule key_block_at(std::string_view window, size_t at) {
   }
   size_t size = 0;
   while (i + size < end && size < 64 && is_base64(window[i + size])) size++;
-  return size >= 16 && distinct_bytes(window.substr(i, size)) >= 6 ? Rule("private-key") : std::nullopt;
+  const bool is_body =
+      size >= 16 ? distinct_bytes(window.substr(i, size)) >= 6 : is_short_body(window, i, size, end);
+  return is_body ? Rule("private-key") : std::nullopt;
 }
 
 }  // namespace pixellm::secrets

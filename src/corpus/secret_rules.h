@@ -43,12 +43,17 @@ Rule bot_token_at(std::string_view window, size_t at);
 Rule assignment_at(std::string_view window, size_t at, TextKind kind);
 
 // Judging literals (section 4.3). `is_random`: of the kind that a generator makes. `is_password`: of the kind
-// that people are made to choose. `is_url_password`: either, or a shorter one that is more than a word. All
-// are false for placeholders.
+// that people are made to choose. `is_weak_password`: of the kind that they choose by themselves ("hunter2",
+// "letmein"), or an ordinary word: right only where a password is certain to stand. `is_url_password`:
+// either, or a shorter one that is more than a word. All are false for placeholders.
 bool is_random(std::string_view value);
 bool is_password(std::string_view value);
+bool is_weak_password(std::string_view value);
 bool is_url_password(std::string_view user, std::string_view password);
 bool is_placeholder(std::string_view value);
+
+// The value without words that examples and programs have in a password's place.
+std::string without_ordinary_words(std::string_view value);
 
 // ASCII letters in lower case.
 std::string lower_case(std::string_view text);

@@ -71,11 +71,14 @@ PixelStore::PixelStore(std::string root, std::chrono::milliseconds patience)
 
 Result<std::string> PixelStore::path_of(std::string_view name) const {
   const StoreName n = PIXELLM_TRY(StoreName::parse(name));
-  return root_ + "/" + n.path();
+  return path_below(root_, n.path());
 }
 
 Result<StoreWriter> PixelStore::create(std::string_view name, const PxifOptions& options) const {
   const StoreName n = PIXELLM_TRY(StoreName::parse(name));
+  if (options.width == 0 || options.width > kStoreMaxWidth)
+    return fail(ErrorCode::kInvalidArgument,
+                fmt::format("pxif: width {}, 1 to {} are allowed in a store", options.width, kStoreMaxWidth));
   const Folder root = PIXELLM_TRY(Folder::open_root(root_, Missing::kCreate));
   const Folder folder = PIXELLM_TRY(root.descend(n.folders, Missing::kCreate));
   auto lock = PIXELLM_TRY(NameLock::take(folder, n.file, patience_));
@@ -124,15 +127,13 @@ Result<void> PixelStore::restore(std::string_view name) const {
     tidy(*trash, place, n);
     return {};
   }
-  return fail(ErrorCode::kNotFound, fmt::format("{}/{}: is not in the trash", root_, n.path()));
+  return fail(ErrorCode::kNotFound, path_below(root_, n.path()) + ": is not in the trash");
 }
 
 Result<StoreListing> PixelStore::list(bool recursive) const {
   StoreListing out;
-  const auto root = Folder::open_root(root_, Missing::kIsError);
-  if (!root && is_missing(root.error())) return out;
-  if (!root) return std::unexpected(root.error());
-  PIXELLM_CHECK(list_folder(*root, "", recursive, out));
+  const Folder root = PIXELLM_TRY(Folder::open_root(root_, Missing::kIsError));
+  PIXELLM_CHECK(list_folder(root, "", recursive, out));
   std::ranges::sort(out.images, {}, &StoredImage::name);
   return out;
 }

@@ -23,6 +23,9 @@
 
 namespace pixellm {
 
+// The widest picture that a store writes: the last row's padding costs 3 MiB at most. It reads wider ones.
+inline constexpr uint32_t kStoreMaxWidth = uint32_t{1} << 20;
+
 // A container that is being written. The lock outlives the writer.
 struct StoreWriter {
   NameLock lock;
@@ -45,14 +48,14 @@ class PixelStore {
   // Touches nothing. `patience`: how long to wait for another program that changes the same name.
   explicit PixelStore(std::string root, std::chrono::milliseconds patience = std::chrono::seconds(5));
 
-  // Folders and the root are created when missing.
+  // Folders and the root are created when missing. kInvalidArgument: a width of 0 or over kStoreMaxWidth.
   Result<StoreWriter> create(std::string_view name, const PxifOptions& options) const;
   Result<PxifReader> open(std::string_view name) const;
   // Into the trash; the same name may lie there several times.
   Result<void> remove(std::string_view name) const;
   // The newest of that name in the trash, back to its place. kInvalidArgument: the name exists.
   Result<void> restore(std::string_view name) const;
-  // Containers in the root, or also in all its folders. A root that does not exist has none.
+  // Containers in the root, or also in all its folders. kNotFound: no such root.
   Result<StoreListing> list(bool recursive) const;
   // A file beside the container, named as it is with `suffix` instead of ".pxi".
   Result<AtomicFile> create_beside(std::string_view name, std::string_view suffix) const;

@@ -65,7 +65,7 @@ class Store : public pixel_test::FolderTest {
 TEST_F(Store, OpeningTouchesNothing) {
   EXPECT_EQ(count_files(), 0u);
   EXPECT_EQ(get("a").error().code, ErrorCode::kNotFound);
-  EXPECT_TRUE(names(true).empty()) << "a root that does not exist holds nothing";
+  EXPECT_EQ(store_->list(true).error().code, ErrorCode::kNotFound);
   EXPECT_EQ(store_->remove("a").error().code, ErrorCode::kNotFound);
   EXPECT_EQ(store_->restore("a").error().code, ErrorCode::kNotFound);
   EXPECT_EQ(count_files(), 0u);
@@ -193,6 +193,32 @@ TEST_F(Store, ThingsOfOtherKindsAreNamed) {
   EXPECT_EQ(file.list(true).error().code, ErrorCode::kInvalidArgument);
   EXPECT_EQ(file.create("x", {}).error().code, ErrorCode::kInvalidArgument);
   EXPECT_EQ(PixelStore("").list(true).error().code, ErrorCode::kInvalidArgument);
+}
+
+TEST_F(Store, PathsHaveOneSlash) {
+  const PixelStore slash(path("root") + "/");
+  EXPECT_EQ(*slash.path_of("a/b"), path("root") + "/a/b.pxi");
+  EXPECT_EQ(*PixelStore("/").path_of("a"), "/a.pxi");
+  auto out = slash.create("a/b", {});
+  ASSERT_TRUE(out && out->pxif.write(text("1")) && out->pxif.finish());
+  EXPECT_EQ(slash.open("a/b")->path(), path("root") + "/a/b.pxi");
+  EXPECT_THAT(slash.open("none").error().message, HasSubstr("root/none.pxi: no such"));
+  EXPECT_THAT(slash.restore("none").error().message, HasSubstr("root/none.pxi: is not in the trash"));
+}
+
+TEST_F(Store, PicturesAreNotWiderThanTheirPaddingIsWorth) {
+  for (const PxifCompression compression : kEveryCompression) {
+    for (const uint32_t width : {0u, kStoreMaxWidth + 1, ~0u})
+      EXPECT_THAT(put("a", text("1"), {.width = width, .compression = compression}).error().message,
+                  HasSubstr("1 to 1048576 are allowed in a store"));
+    EXPECT_FALSE(std::filesystem::exists(path("root")));
+  }
+  ASSERT_TRUE(put("a", text("1"), {.width = kStoreMaxWidth}));
+  EXPECT_EQ(*get("a"), text("1"));
+  // What others wrote is read.
+  auto wide = PxifWriter::create(path("root/wide.pxi"), {.width = kStoreMaxWidth + 1});
+  ASSERT_TRUE(wide && wide->write(text("2")) && wide->finish());
+  EXPECT_EQ(*get("wide"), text("2"));
 }
 
 TEST_F(Store, ListsWhatIsAContainerAndReportsTheRest) {

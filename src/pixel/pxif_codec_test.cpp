@@ -234,6 +234,16 @@ TEST(PxifCodec, AnyRangeOfAnyContainer) {
         << "at the end there is nothing, which is no error";
     EXPECT_EQ(reader->copy({.offset = content.size() + 1, .progress = {}}, nothing).error().code,
               ErrorCode::kInvalidArgument);
+    // Progress counts what is read: the range, cut at the end, or everything.
+    for (const bool verify : {false, true}) {
+      uint64_t done = 0, total = 0;
+      const auto progress = [&](uint64_t d, uint64_t t) { done = d, total = t; };
+      EXPECT_TRUE(
+          reader->copy({.offset = content.size() - 9, .length = 50, .verify = verify, .progress = progress},
+                       [](Bytes) -> Result<void> { return {}; }));
+      EXPECT_EQ(total, verify ? content.size() : 9u);
+      EXPECT_EQ(done, total);
+    }
     EXPECT_EQ(reader->copy({}, nothing).error().message, "called") << "the sink's error comes back as it is";
   }
 }

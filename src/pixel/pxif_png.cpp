@@ -65,7 +65,7 @@ Result<ExportedPng> export_png(PxifReader& in, AtomicFile out, const ExportOptio
                                                   in.path(), made.width, made.height, kPngMaxSide));
   made.is_flat = flat_png_allows(row_bytes, made.height);
   if (made.is_flat) {
-    auto png = PIXELLM_TRY(out.is_stdout() ? FlatPngWriter::create("-", row_bytes, made.height)
+    auto png = PIXELLM_TRY(out.is_stream() ? FlatPngWriter::create("-", row_bytes, made.height)
                                            : FlatPngWriter::create(std::move(out), row_bytes, made.height));
     PIXELLM_CHECK(send_picture(in, options, png));
     PIXELLM_CHECK(png.finish());

@@ -13,6 +13,11 @@
 
 namespace pixellm {
 
+// "root/name", also of "root/".
+inline std::string path_below(const std::string& folder, const std::string& name) {
+  return folder.ends_with('/') ? folder + name : folder + "/" + name;
+}
+
 // An open folder. Movable.
 class Folder {
  public:
@@ -42,7 +47,7 @@ class Folder {
   Result<void> sync() const;
   int descriptor() const { return fd_; }
   const std::string& path() const { return path_; }
-  std::string path_of(const std::string& name) const { return path_ + "/" + name; }  // for messages
+  std::string path_of(const std::string& name) const { return path_below(path_, name); }  // for messages
 
  private:
   Folder(int fd, std::string path) : fd_(fd), path_(std::move(path)) {}

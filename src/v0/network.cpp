@@ -6,6 +6,7 @@
 #include <cmath>
 #include <string>
 
+#include "convert/v0_arrays.h"
 #include "v0/products.h"
 
 namespace pixellm::v0 {
@@ -17,41 +18,13 @@ std::vector<float> draw(NumpyRandom& rng, uint64_t n, double deviation) {
   return values;
 }
 
-Result<void> check_array(std::string_view name, const NpyArray& array, const Network& sizes) {
-  const auto wanted = tensor_shape(name, sizes.vocab_size, sizes.model_dim);
-  if (array.shape != wanted)
-    return fail(ErrorCode::kInvalidArgument,
-                fmt::format("array '{}' has the shape {}; beside the array 'embed' {} is needed", name,
-                            shape_text(array.shape), shape_text(wanted)));
-  const auto bad = std::ranges::find_if(array.values, [](float v) { return !std::isfinite(v); });
-  if (bad != array.values.end())
-    return fail(ErrorCode::kInvalidArgument,
-                fmt::format("array '{}': element {} is {}", name, bad - array.values.begin(), *bad));
-  return {};
-}
-
 Result<Network> network_from(const NpzFile& npz) {
-  const NpyArray* embed = npz.find("embed");
-  if (embed == nullptr) return fail(ErrorCode::kNotFound, "has no array 'embed'");
-  if (embed->shape.size() != 2 || embed->shape[0] == 0 || embed->shape[0] > kMaxVocabSize ||
-      embed->shape[1] == 0 || embed->shape[1] > kMaxModelDim)
-    return fail(
-        ErrorCode::kInvalidArgument,
-        fmt::format("array 'embed' has the shape {}; (vocab_size, model_dim) up to ({}, {}) is needed",
-                    shape_text(embed->shape), kMaxVocabSize, kMaxModelDim));
+  const V0Arrays arrays =
+      PIXELLM_TRY(find_v0_arrays(npz, {.vocab_size = kMaxVocabSize, .model_dim = kMaxModelDim}));
   Network network;
-  network.vocab_size = static_cast<uint32_t>(embed->shape[0]);
-  network.model_dim = static_cast<uint32_t>(embed->shape[1]);
-  for (const auto& [name, array] : npz.entries()) {
-    std::vector<float>* values = network.member(name);
-    if (values == nullptr)
-      return fail(ErrorCode::kUnsupported, fmt::format("array '{}' is no part of a v0 network", name));
-    PIXELLM_CHECK(check_array(name, array, network));
-    *values = array.values;
-  }
-  for (const Tensor& tensor : network.tensors())
-    if (tensor.values.empty())
-      return fail(ErrorCode::kNotFound, fmt::format("has no array '{}'", tensor.name));
+  network.vocab_size = static_cast<uint32_t>(arrays[kV0Embed]->shape[0]);
+  network.model_dim = static_cast<uint32_t>(arrays[kV0Embed]->shape[1]);
+  for (size_t i = 0; i < arrays.size(); i++) *network.member(kV0ArrayNames[i]) = arrays[i]->values;
   return network;
 }
 

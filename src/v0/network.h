@@ -56,8 +56,8 @@ struct InitialNetwork {
 };
 InitialNetwork initial_network(uint64_t seed);
 
-// The five arrays of an .npz, in any order; nothing else may be in it. kCorrupt, kUnsupported,
-// kInvalidArgument (NaN or infinity) name the array.
+// The five arrays of an .npz, in any order; nothing else may be in it. kCorrupt, kUnsupported and kTooLarge
+// name the array.
 Result<Network> read_network(const std::string& path);
 Result<void> write_network(const std::string& path, const Network& network);
 

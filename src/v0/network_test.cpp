@@ -122,7 +122,7 @@ TEST_F(V0NetworkFile, RefusesWhatIsNoV0Network) {
   for (size_t i = 0; i < good.size(); i++) {
     Entries missing = good;
     missing.erase(missing.begin() + static_cast<ptrdiff_t>(i));
-    expect_refused(missing, "no array '" + good[i].first + "'");
+    expect_refused(missing, "array '" + good[i].first + "' is missing");
     Entries reshaped = good;
     reshaped[i].second.shape.push_back(1);
     expect_refused(reshaped, "array '" + good[i].first + "' has the shape");
@@ -130,7 +130,7 @@ TEST_F(V0NetworkFile, RefusesWhatIsNoV0Network) {
          {std::numeric_limits<float>::quiet_NaN(), -std::numeric_limits<float>::infinity()}) {
       Entries broken = good;
       broken[i].second.values.back() = bad;
-      expect_refused(broken, "array '" + good[i].first + "': element");
+      expect_refused(broken, "array '" + good[i].first + "' holds ");
     }
   }
   Entries more = good;
@@ -141,7 +141,9 @@ TEST_F(V0NetworkFile, RefusesWhatIsNoV0Network) {
   expect_refused(swapped, "shape");
   Entries empty = good;
   empty[0].second = NpyArray{{0, 4}, {}};
-  expect_refused(empty, "'embed' has the shape (0, 4)");
+  expect_refused(empty, "'embed' has the shape [0, 4]");
+  Entries wide = entries(v0_test::small_network(1, 8193));
+  expect_refused(wide, "'embed' has the shape [1, 8193], at most [65536, 8192] is allowed");
   EXPECT_EQ(read_network(path("none.npz")).error().code, ErrorCode::kNotFound);
 }
 

@@ -34,8 +34,8 @@ struct PixelMeta {
 
   std::string to_json() const;
 
-  // kCorrupt: not JSON, a field that is missing or of another kind, contradictions; kUnsupported: another
-  // architecture, quantisation or element type; kTooLarge. Messages begin with "meta".
+  // kCorrupt: not JSON, a name twice, a field that is missing or of another kind, contradictions;
+  // kUnsupported: another architecture, quantisation or element type; kTooLarge. Messages begin with "meta".
   static Result<PixelMeta> parse(std::string_view json);
 };
 

@@ -5,6 +5,8 @@
 #include <cmath>
 #include <limits>
 #include <nlohmann/json.hpp>
+#include <optional>
+#include <set>
 
 #include "base/bytes.h"
 #include "v0/network.h"
@@ -15,9 +17,12 @@ namespace {
 
 using Json = nlohmann::json;
 
-// A field of a foreign file for a message: short, and what a terminal can show is not our concern here.
+// A field of a foreign file for a message: short, and what a terminal can show is not our concern here. Only
+// flat arrays are written out: writing is recursive, and a file may nest as deep as it is long.
 std::string shown(const Json& value) {
-  if (value.is_object() || value.is_array()) return fmt::format("an {}", value.type_name());
+  if (value.is_object()) return "an object";
+  if (value.is_array() && std::ranges::any_of(value, &Json::is_structured))
+    return fmt::format("an array of {}", value.size());
   std::string text = value.dump(-1, ' ', true, Json::error_handler_t::replace);
   if (text.size() > 60) text = text.substr(0, 57) + "...";
   return text;
@@ -81,8 +86,10 @@ Result<void> parse_architecture(const Json& json, PixelMeta& meta) {
   meta.vocab_size = static_cast<uint32_t>(PIXELLM_TRY(fields.count("vocab_size", 1, kMaxVocabSize)));
   meta.model_dim = static_cast<uint32_t>(PIXELLM_TRY(fields.count("model_dim", 1, kMaxModelDim)));
   const Json& layers = *PIXELLM_TRY(fields.find("layers"));
-  if (layers != Json{"embed", "hidden", "out"})
-    return fail(ErrorCode::kUnsupported, "meta: architecture.layers is not [\"embed\", \"hidden\", \"out\"]");
+  const Json wanted = {"embed", "hidden", "out"};
+  if (layers != wanted)
+    return fail(ErrorCode::kUnsupported,
+                fmt::format("meta: architecture.layers is {}; {} is read", shown(layers), wanted.dump()));
   return {};
 }
 
@@ -99,7 +106,10 @@ Result<PixelTensor> parse_tensor(const Json& json, size_t index, const PixelMeta
                             shown(t.name)));
   PIXELLM_CHECK(fields.expect("dtype", "float32"));
   const Json& shape = *PIXELLM_TRY(fields.find("shape"));
-  if (shape != Json(t.shape)) return wrong(where + "shape", shape, shape_text(t.shape));
+  // JSON's 4.0 equals 4, and is no size.
+  const auto is_count = [](const Json& n) { return n.is_number_unsigned(); };
+  if (shape != Json(t.shape) || !std::ranges::all_of(shape, is_count))
+    return wrong(where + "shape", shape, Json(t.shape).dump());
   uint64_t elements = 1;
   for (const uint64_t n : t.shape) elements *= n;  // at most kMaxVocabSize * kMaxModelDim
   t.offset = PIXELLM_TRY(fields.count("offset", 0, std::numeric_limits<uint32_t>::max()));
@@ -147,11 +157,33 @@ Result<void> check_tensors(const PixelMeta& meta) {
 Result<void> parse_tensors(const Json& json, PixelMeta& meta) {
   constexpr size_t kTensors = 5;
   if (!json.is_array() || json.size() != kTensors)
-    return fail(ErrorCode::kCorrupt,
-                fmt::format("meta: tensors is {}{}; an array of {} is needed", shown(json),
-                            json.is_array() ? fmt::format(" of {}", json.size()) : "", kTensors));
+    return fail(
+        ErrorCode::kCorrupt,
+        fmt::format("meta: tensors is {}; an array of {} is needed",
+                    json.is_array() ? fmt::format("an array of {}", json.size()) : shown(json), kTensors));
   for (size_t i = 0; i < kTensors; i++) meta.tensors.push_back(PIXELLM_TRY(parse_tensor(json[i], i, meta)));
   return check_tensors(meta);
+}
+
+// The file as JSON in which no object has a name twice: of two values, programs take different ones.
+Result<Json> parse_json(std::string_view text) {
+  if (text.starts_with("\xef\xbb\xbf"))
+    return fail(ErrorCode::kCorrupt, "meta: begins with a byte order mark, which JSON has not");
+  std::vector<std::set<std::string>> names;  // of the objects that are open
+  std::optional<std::string> twice;
+  const auto watch = [&](int, Json::parse_event_t event, Json& parsed) {
+    if (event == Json::parse_event_t::object_start) names.emplace_back();
+    if (event == Json::parse_event_t::object_end) names.pop_back();
+    if (event == Json::parse_event_t::key && !names.back().insert(parsed.get<std::string>()).second && !twice)
+      twice = shown(parsed);
+    return true;
+  };
+  Json json = Json::parse(text, watch, /*allow_exceptions=*/false);
+  if (json.is_discarded()) return fail(ErrorCode::kCorrupt, "meta: is not JSON");
+  if (twice)
+    return fail(ErrorCode::kCorrupt, fmt::format("meta: the name {} stands twice in one object", *twice));
+  if (!json.is_object()) return wrong("the file", json, "an object");
+  return json;
 }
 
 }  // namespace
@@ -160,9 +192,7 @@ Result<PixelMeta> PixelMeta::parse(std::string_view text) {
   if (text.size() > kMaxMetaBytes)
     return fail(ErrorCode::kTooLarge,
                 fmt::format("meta: {} bytes, {} are allowed", text.size(), kMaxMetaBytes));
-  const Json json = Json::parse(text, nullptr, /*allow_exceptions=*/false);
-  if (json.is_discarded()) return fail(ErrorCode::kCorrupt, "meta: is not JSON");
-  if (!json.is_object()) return wrong("the file", json, "an object");
+  const Json json = PIXELLM_TRY(parse_json(text));
   const Fields fields(json, "");
   PixelMeta meta;
   meta.model_name = PIXELLM_TRY(fields.text("model_name"));
@@ -173,10 +203,14 @@ Result<PixelMeta> PixelMeta::parse(std::string_view text) {
   PIXELLM_CHECK(parse_architecture(architecture, meta));
   meta.total_params = PIXELLM_TRY(fields.count("total_params", 1, kMaxParameters));
   meta.total_bytes = PIXELLM_TRY(fields.count("total_bytes", 1, 2 * kMaxParameters));
+  if (meta.total_bytes % 3 != 0)
+    return fail(ErrorCode::kCorrupt,
+                fmt::format("meta: total_bytes is {}; a multiple of 3 is needed, the padding included",
+                            meta.total_bytes));
   constexpr uint64_t kMaxSide = 0x7fffffff;
   meta.image_width = static_cast<uint32_t>(PIXELLM_TRY(fields.count("image_width", 1, kMaxSide)));
   meta.image_height = static_cast<uint32_t>(PIXELLM_TRY(fields.count("image_height", 1, kMaxSide)));
-  const uint64_t rows = ceil_div(ceil_div(meta.total_bytes, 3), meta.image_width);
+  const uint64_t rows = ceil_div(meta.total_bytes / 3, meta.image_width);
   if (rows != meta.image_height)
     return fail(ErrorCode::kCorrupt,
                 fmt::format("meta: {} bytes fill {} rows of {} pixels, image_height is {}", meta.total_bytes,

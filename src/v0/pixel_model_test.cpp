@@ -192,7 +192,8 @@ TEST_F(V0Meta, EveryFieldIsNeededAndOfItsKind) {
 
 TEST_F(V0Meta, RefusesWhatItDoesNotRead) {
   expect("\"mlp\"", "\"transformer\"", ErrorCode::kUnsupported, "architecture.type is \"transformer\"");
-  expect("\"embed\",", "", ErrorCode::kUnsupported, "layers");
+  expect("\"embed\",", "", ErrorCode::kUnsupported,
+         "layers is [\"hidden\",\"out\"]; [\"embed\",\"hidden\",\"out\"] is read");
   expect("uint8_per_tensor", "int4", ErrorCode::kUnsupported, "quantization is \"int4\"");
   expect("\"float32\"", "\"float16\"", ErrorCode::kUnsupported, "tensors[0].dtype");
   expect("\"b_hidden\"", "\"c_hidden\"", ErrorCode::kUnsupported, "c_hidden");
@@ -213,7 +214,18 @@ TEST_F(V0Meta, RefusesContradictions) {
   expect("\"offset\": 270,", "\"offset\": 272,", ErrorCode::kCorrupt, "total_bytes");
   expect("\"offset\": 4,", "\"offset\": 4294967295,", ErrorCode::kCorrupt, "total_bytes");
   expect("\"name\": \"b_out\"", "\"name\": \"b_hidden\"", ErrorCode::kCorrupt, "shape");
-  expect("        4\n      ]", "        4,\n        1\n      ]", ErrorCode::kCorrupt, "shape");
+  expect("        4\n      ]", "        4,\n        1\n      ]", ErrorCode::kCorrupt,
+         "tensors[0].shape is [4,1]; [4] is needed");
+  expect("        4\n      ]", "        4.0\n      ]", ErrorCode::kCorrupt,
+         "tensors[0].shape is [4.0]; [4] is needed");
+  expect("        4\n      ]", "        true\n      ]", ErrorCode::kCorrupt,
+         "tensors[0].shape is [true]; [4] is needed");
+  expect("\"total_bytes\": 471", "\"total_bytes\": 470", ErrorCode::kCorrupt,
+         "total_bytes is 470; a multiple of 3");
+  expect("\"total_bytes\": 471", "\"total_bytes\": 472", ErrorCode::kCorrupt,
+         "total_bytes is 472; a multiple of 3");
+  expect("\"total_bytes\": 471", "\"total_bytes\": 471.0", ErrorCode::kCorrupt,
+         "total_bytes is 471.0; a whole number");
   expect("\"w_min\": ", "\"w_min\": 1e38, \"x\": ", ErrorCode::kCorrupt, "w_min");
   expect("\"w_max\": ", "\"w_max\": -1e38, \"x\": ", ErrorCode::kCorrupt, "w_min");
   expect("\"w_max\": ", "\"w_max\": 1e39, \"x\": ", ErrorCode::kCorrupt, "w_max");
@@ -228,10 +240,20 @@ TEST_F(V0Meta, ATensorTwiceIsRefused) {
   expect("\"name\": \"hidden\"", "\"name\": \"embed\"", ErrorCode::kCorrupt, "twice");
 }
 
+TEST_F(V0Meta, ANameTwiceIsRefused) {
+  expect("{", "{\"version\": \"0\",", ErrorCode::kCorrupt, "the name \"version\" stands twice");
+  expect("\"w_min\":", "\"w_min\": 0, \"w_min\":", ErrorCode::kCorrupt, "the name \"w_min\" stands twice");
+  expect("{", "{\"more\": [{\"a\": 1, \"\\u0061\": 1}],", ErrorCode::kCorrupt, "the name \"a\" stands twice");
+  // In two objects it may.
+  EXPECT_TRUE(PixelModel::from_memory(
+      picture_, replaced(json_, "{", "{\"more\": {\"version\": [{}, {\"version\": 1}]},"), "a.pxi"));
+}
+
 TEST_F(V0Meta, TextThatIsNotJson) {
   EXPECT_EQ(error_of("").code, ErrorCode::kCorrupt);
   EXPECT_EQ(error_of("[]").code, ErrorCode::kCorrupt);
   EXPECT_EQ(error_of(json_ + "}").code, ErrorCode::kCorrupt);
+  EXPECT_NE(error_of("\xef\xbb\xbf" + json_).message.find("byte order mark"), std::string::npos);
   EXPECT_EQ(error_of(std::string(1 << 20, '[')).code, ErrorCode::kCorrupt);
   EXPECT_EQ(error_of(json_ + std::string(1 << 20, ' ')).code, ErrorCode::kTooLarge);
   EXPECT_EQ(error_of(std::string(1 << 19, '[') + std::string(1 << 19, ']')).code, ErrorCode::kCorrupt);
