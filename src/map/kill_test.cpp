@@ -129,11 +129,7 @@ class Kill : public testing::Test {
     if (!store) return 2;
     for (uint64_t version = 0;;) {
       auto state = state_of(**store);
-      if (!state || state->version < version) {
-        fprintf(stderr, "READER %s %lu after %lu\n", state ? "went back" : state.error().message.c_str(),
-                state ? state->version : 0, version);
-        return 3;
-      }
+      if (!state || state->version < version) return 3;
       version = state->version;
     }
   }
