@@ -255,7 +255,7 @@ int run(const Options& o) {
 int main(int argc, char** argv) {
   pixellm::Options options;
   CLI::App app("Speed of the matrix products, as shares of this machine's memory bandwidth and int8 peak");
-  app.add_option("--isa", options.isa, "scalar, avx2, avx512 or neon (default: the best)");
+  app.add_option("--isa", options.isa, "scalar, avx2, avxvnni, avx512bw, avx512 or neon (default: the best)");
   app.add_option("--type", options.types, "weight types (default: all)")->delimiter(',');
   app.add_option("--rows", options.rows, "rows of the matrix")->check(CLI::Range(16, 1 << 20));
   app.add_option("--columns", options.columns, "columns of the matrix")->check(CLI::Range(32, 1 << 20));

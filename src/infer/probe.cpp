@@ -53,8 +53,8 @@ void pause_cpu() {
 
 auto reader_for(Isa isa) {
 #if defined(__x86_64__)
-  if (isa == Isa::kAvx512) return read_avx512;
-  if (isa == Isa::kAvx2) return read_avx2;
+  if (isa == Isa::kAvx512 || isa == Isa::kAvx512Bw) return read_avx512;
+  if (isa == Isa::kAvx2 || isa == Isa::kAvxVnni) return read_avx2;
 #endif
   static_cast<void>(isa);
   return read_plain;

@@ -9,7 +9,7 @@ namespace pixellm {
 namespace {
 
 struct Tables {
-  std::array<Kernels, 4> kernels = {};
+  std::array<Kernels, 5> kernels = {};
   size_t count = 0;  // supported here, worst first
 };
 
@@ -33,8 +33,9 @@ struct IsaWord {
   std::string_view word;
   Isa isa;
 };
-constexpr IsaWord kWords[] = {
-    {"scalar", Isa::kScalar}, {"avx2", Isa::kAvx2}, {"avx512", Isa::kAvx512}, {"neon", Isa::kNeon}};
+constexpr IsaWord kWords[] = {{"scalar", Isa::kScalar},   {"avx2", Isa::kAvx2},
+                              {"avxvnni", Isa::kAvxVnni}, {"avx512bw", Isa::kAvx512Bw},
+                              {"avx512", Isa::kAvx512},   {"neon", Isa::kNeon}};
 
 }  // namespace
 
@@ -59,20 +60,19 @@ Result<const Kernels*> active_kernels() {
   for (const IsaWord& w : kWords) {
     if (w.word != forced) continue;
     if (const Kernels* k = kernels_for(w.isa)) return k;
+    if (const Kernels* k = w.isa == Isa::kAvx512 ? kernels_for(Isa::kAvx512Bw) : nullptr) return k;
     return fail(ErrorCode::kUnsupported, "kernels: PIXELLM_ISA is " + std::string(forced) +
                                              ", which this CPU or this build does not have");
   }
-  return fail(ErrorCode::kInvalidArgument, "kernels: PIXELLM_ISA is \"" + std::string(forced) +
-                                               "\"; allowed are scalar, avx2, avx512, neon");
+  return fail(ErrorCode::kInvalidArgument,
+              "kernels: PIXELLM_ISA is \"" + std::string(forced) +
+                  "\"; allowed are scalar, avx2, avxvnni, avx512bw, avx512, neon");
 }
 
 Activations Activations::shape(uint32_t n_tokens, uint64_t k, ActivationKind kind) {
   Activations a{.n_tokens = n_tokens, .k_padded = round_up(k, kActivationUnit), .kind = kind};
   const uint64_t slots = static_cast<uint64_t>(a.planes()) * n_tokens;
-  a.panel = slots <= 1                         ? 1
-            : a.is_float() || slots > 4        ? kPanel
-            : slots == 2                       ? 2
-                                               : 4;
+  a.panel = slots <= 1 ? 1 : a.is_float() || slots > 4 ? kPanel : slots == 2 ? 2 : 4;
   return a;
 }
 

@@ -59,6 +59,10 @@ TEST_F(Dispatch, ThisCpuGetsWhatItHas) {
   const bool avx512 = avx2 && __builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("avx512vl") &&
                       __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq");
   EXPECT_EQ(kernels_for(Isa::kAvx512) != nullptr, avx512);
+  EXPECT_EQ(kernels_for(Isa::kAvxVnni) != nullptr, avx2 && __builtin_cpu_supports("avxvnni"));
+  if (avx512) {
+    EXPECT_NE(kernels_for(Isa::kAvx512Bw), nullptr);
+  }
   EXPECT_EQ(kernels_for(Isa::kNeon), nullptr);
 }
 #endif
@@ -92,8 +96,10 @@ TEST_F(Dispatch, AnUnknownWordIsRefused) {
 
 TEST_F(Dispatch, AnIsaOfAnotherMachineIsUnsupported) {
   int lacking = 0;
-  for (const auto& [word, isa] :
-       {std::pair{"neon", Isa::kNeon}, {"avx512", Isa::kAvx512}, {"avx2", Isa::kAvx2}}) {
+  for (const auto& [word, isa] : {std::pair{"neon", Isa::kNeon},
+                                  {"avx512bw", Isa::kAvx512Bw},
+                                  {"avxvnni", Isa::kAvxVnni},
+                                  {"avx2", Isa::kAvx2}}) {
     if (kernels_for(isa) != nullptr) continue;
     lacking++;
     force(word);

@@ -12,4 +12,5 @@ void fill_matmul(Kernels& k) {
   k.matmul[type_index(TensorType::kQ5_K)] = matmul_quant<FormatQ5_K>;
   k.matmul[type_index(TensorType::kQ6_K)] = matmul_quant<FormatQ6_K>;
   k.prepare = prepare;
+  k.int8_peak = int8_peak;
 }

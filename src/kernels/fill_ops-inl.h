@@ -16,5 +16,4 @@ void fill_ops(Kernels& k) {
   k.to_int8 = to_int8;
   k.to_f16 = to_f16;
   k.softmax = softmax;
-  k.int8_peak = int8_peak;
 }

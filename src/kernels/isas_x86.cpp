@@ -7,14 +7,19 @@ bool has_avx2() {
   return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
 }
 
-bool has_avx512() {
+bool has_avxvnni() { return has_avx2() && __builtin_cpu_supports("avxvnni"); }
+
+bool has_avx512bw() {
   return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-         __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
-         __builtin_cpu_supports("avx512vnni");
+         __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
 }
+
+bool has_avx512() { return has_avx512bw() && __builtin_cpu_supports("avx512vnni"); }
 
 constexpr IsaParts kIsas[] = {
     {Isa::kAvx2, "avx2", has_avx2, avx2::fill_ops, avx2::fill_matmul},
+    {Isa::kAvxVnni, "avxvnni", has_avxvnni, avx2::fill_ops, avxvnni::fill_matmul},
+    {Isa::kAvx512Bw, "avx512bw", has_avx512bw, avx512::fill_ops, avx512bw::fill_matmul},
     {Isa::kAvx512, "avx512", has_avx512, avx512::fill_ops, avx512::fill_matmul},
 };
 

@@ -19,6 +19,14 @@ void fill_ops(Kernels& table);
 void fill_matmul(Kernels& table);
 }  // namespace avx512
 
+// The operations are those of avx2 and avx512.
+namespace avxvnni {
+void fill_matmul(Kernels& table);
+}
+namespace avx512bw {
+void fill_matmul(Kernels& table);
+}
+
 namespace neon {
 void fill_ops(Kernels& table);
 void fill_matmul(Kernels& table);

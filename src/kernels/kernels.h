@@ -2,7 +2,7 @@
 // one fixed order of operations (spec/arithmetic.md), so that scalar, AVX2, AVX-512 and NEON give the same bits.
 // scalar.cpp defines what is correct.
 //
-//   const Kernels& k = *PIXELLM_TRY(active_kernels());               // PIXELLM_ISA=scalar|avx2|avx512|neon forces one
+//   const Kernels& k = *PIXELLM_TRY(active_kernels());               // PIXELLM_ISA=scalar|avx2|avxvnni|avx512bw|avx512|neon forces one
 //   k.prepare(x, stride, columns, 0, act.n_panels(), act);            // f32 -> panels
 //   k.matmul[type_index(w.type)](w, group_begin, group_end, activations, y, y_stride);
 // No I/O, no printing, no allocation; all functions are thread-safe and meant to be called on a part of the work.
@@ -19,7 +19,8 @@
 
 namespace pixellm {
 
-enum class Isa : uint8_t { kScalar, kAvx2, kAvx512, kNeon };
+// kAvxVnni: AVX2 with 256-bit int8 dot products; kAvx512Bw: AVX-512 without int8 dot products, kAvx512: with them.
+enum class Isa : uint8_t { kScalar, kAvx2, kAvxVnni, kAvx512Bw, kAvx512, kNeon };
 
 // ---- Activations: the right-hand side of a product, in panels of slots.
 //

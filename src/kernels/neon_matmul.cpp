@@ -115,6 +115,7 @@ PIXELLM_INLINE void transpose_8x8(const void* const (&rows)[8], void* out) {
 #include "kernels/matmul_quant-inl.h"
 #include "kernels/matmul_float-inl.h"
 #include "kernels/prepare-inl.h"
+#include "kernels/int8_peak-inl.h"
 // clang-format on
 
 }  // namespace

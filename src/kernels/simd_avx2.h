@@ -236,13 +236,5 @@ PIXELLM_INLINE int32_t reduce_max(I32x16 a) {
 
 PIXELLM_INLINE void opaque(I32x16& a) { asm volatile("" : "+x"(a.lo), "+x"(a.hi)); }
 
-// Exact for u up to 127: sums of two products saturate at 2^15.
-PIXELLM_INLINE __m256i dot_half(__m256i sum, __m256i u, __m256i s) {
-  return _mm256_add_epi32(sum, _mm256_madd_epi16(_mm256_maddubs_epi16(u, s), _mm256_set1_epi16(1)));
-}
-PIXELLM_INLINE I32x16 dot_bytes(I32x16 sum, I32x16 u, I32x16 s) {
-  return {dot_half(sum.lo, u.lo, s.lo), dot_half(sum.hi, u.hi, s.hi)};
-}
-
 }  // namespace pixellm::avx2
 PIXELLM_END_TARGET

@@ -5,7 +5,7 @@
 //   PIXELLM_BEGIN_AVX512
 //   namespace pixellm::avx512 { ... }
 //   PIXELLM_END_TARGET
-// Needs F, BW, VL, DQ, VNNI, and AVX2, FMA, F16C below them (isas_x86.cpp asks the CPU).
+// Needs F, BW, VL, DQ, and AVX2, FMA, F16C below them (isas_x86.cpp asks the CPU).
 #pragma once
 // GCC 12 warns wrongly about _mm512_undefined_*() inside its own header.
 #pragma GCC diagnostic push
@@ -21,7 +21,7 @@
 #include "kernels/target.h"
 
 #define PIXELLM_BEGIN_AVX512 \
-  PIXELLM_BEGIN_TARGET("avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx2,fma,f16c")
+  PIXELLM_BEGIN_TARGET("avx512f,avx512bw,avx512vl,avx512dq,avx2,fma,f16c")
 
 PIXELLM_BEGIN_AVX512
 namespace pixellm::avx512 {
@@ -159,12 +159,6 @@ PIXELLM_INLINE int32_t reduce_max(I32x16 a) { return _mm512_reduce_max_epi32(a.v
 
 // Makes the optimiser forget what it knows of the value.
 PIXELLM_INLINE void opaque(I32x16& a) { asm volatile("" : "+v"(a.v)); }
-
-// sum[i] += the four products of bytes 4i..4i+3 of u (unsigned) and s (signed). Exact here; on other ISAs
-// only for u up to 127.
-PIXELLM_INLINE I32x16 dot_bytes(I32x16 sum, I32x16 u, I32x16 s) {
-  return {_mm512_dpbusd_epi32(sum.v, u.v, s.v)};
-}
 
 }  // namespace pixellm::avx512
 PIXELLM_END_TARGET
