@@ -1,5 +1,6 @@
 // The flags of generation that `run` and `chat` share.
 #pragma once
+#include <algorithm>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -18,13 +19,20 @@ struct GenerateFlags {
   std::string system;
   std::optional<std::string> template_name;
   uint32_t context = 0;
+  std::optional<std::string> speculate, draft;  // "ngram[:N]"; a model's picture
+  uint32_t longest_draft = 0;                   // N; 0: no look-up
 
   void add_to(CLI::App& app);
 
-  // After parsing: reads --bias and checks ranges; an error is wrong usage. Without --seed, and where chance
+  // After parsing: reads --bias and --speculate and checks ranges; an error is wrong usage. Without --seed, and where chance
   // plays a part, draws a seed and says it on stderr.
   Result<void> finish();
-  SessionOptions session() const { return {.context = context, .batch = options.batch}; }
+  // A step takes a whole draft.
+  SessionOptions session() const {
+    const bool drafts = longest_draft > 0 || draft;
+    const uint32_t least = drafts ? std::max(longest_draft, kDefaultDraft) + 1 : 1;
+    return {.context = context, .batch = std::max(options.batch, least)};
+  }
 };
 
 }  // namespace pixellm::cli

@@ -28,6 +28,9 @@ struct Runtime {
   Result<std::unique_ptr<Session>> new_session(const SessionOptions& options) const;
 };
 
+// A model's picture, checked as the flags ask.
+Result<Model> open_model(const std::string& path, VerifyLevel level, ThreadPool& pool);
+
 // Only the vocabulary of a model.
 Result<Tokenizer> open_tokenizer(const std::string& path, const ModelFlags& flags);
 
