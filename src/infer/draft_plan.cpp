@@ -8,6 +8,7 @@ namespace {
 
 constexpr double kWorthIt = 1.03;     // a gain below pays for nothing
 constexpr double kOutlier = 4;        // times what was expected: another program had the CPU
+constexpr double kLeastCost = 1.02;   // of a step of several tokens, whatever was measured
 constexpr double kForget = 0.001;     // of a measured cost, with every plain step: a bad one is tried again
 constexpr uint32_t kFirstWeight = 4;  // guesses that the first rate counts for
 constexpr uint32_t kMemory = 32;      // guesses that a rate is the mean of
@@ -38,7 +39,9 @@ void StepCosts::drafted(size_t n_tokens, double seconds) {
   draft_ += (std::min(seconds / plain_ / static_cast<double>(n_tokens), draft_ * kOutlier) - draft_) / 4;
 }
 
-double StepCosts::of(size_t n_tokens) const { return n_tokens < 2 ? 1 : steps_[size_class(n_tokens)]; }
+double StepCosts::of(size_t n_tokens) const {
+  return n_tokens < 2 ? 1 : std::max(kLeastCost, steps_[size_class(n_tokens)]);
+}
 
 void Acceptance::Rate::add(bool hit) {
   n = std::min(n + 1, kMemory);

@@ -19,7 +19,7 @@ class StepCosts {
   void ran(size_t n_tokens, double seconds);  // one step of n tokens, n > 1
   void drafted(size_t n_tokens, double seconds);
 
-  double of(size_t n_tokens) const;           // a step of n tokens
+  double of(size_t n_tokens) const;           // a step of n tokens; above 1 when n is
   double of_draft() const { return draft_; }  // drafting a token
 
  private:

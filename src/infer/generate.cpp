@@ -27,11 +27,11 @@ Result<void> check_prompt(const Session& session, std::span<const TokenId> promp
   if (uint64_t{session.position()} + prompt.size() < session.context()) return {};
   const std::string held =
       session.position() == 0 ? "" : fmt::format(" after {} that it holds", session.position());
-  return fail(
-      ErrorCode::kInvalidArgument,
-      fmt::format("generate: the prompt has {} tokens, a context of {} takes at most {}{} (a larger one, up to the model's: --context)",
-                  prompt.size(), session.context(),
-                  std::max<int64_t>(0, int64_t{session.context()} - session.position() - 1), held));
+  return fail(ErrorCode::kInvalidArgument,
+              fmt::format("generate: the prompt has {} tokens, a context of {} takes at most {}{} (a larger "
+                          "one, up to the model's: --context)",
+                          prompt.size(), session.context(),
+                          std::max<int64_t>(0, int64_t{session.context()} - session.position() - 1), held));
 }
 
 // False when interrupted.
@@ -61,8 +61,10 @@ class Answer {
   // To be asked before every token.
   bool goes_on() {
     if (!g_.stop_reason.empty()) return false;
-    if (is_interrupted(options_)) g_.stop_reason = "interrupted";
-    else if (g_.ids.size() == most_) g_.stop_reason = most_ == options_.max_tokens ? "length" : "context";
+    if (is_interrupted(options_))
+      g_.stop_reason = "interrupted";
+    else if (g_.ids.size() == most_)
+      g_.stop_reason = most_ == options_.max_tokens ? "length" : "context";
     return g_.stop_reason.empty();
   }
 
@@ -106,8 +108,9 @@ class Answer {
   const size_t most_;  // ids
 };
 
-// The answer's last token and the draft of what follows it, in one step; takes tokens as long as the draft agrees.
-// `seconds`: the model's part of it. The session ends with what it would hold after as many single steps.
+// The answer's last token and the draft of what follows it, in one step; takes tokens as long as the draft
+// agrees. `seconds`: the model's part of it. The session ends with what it would hold after as many single
+// steps.
 Result<void> check_draft(Session& session, Answer& answer, std::span<const TokenId> tokens, double& seconds,
                          Generation& g) {
   struct State {
@@ -119,24 +122,31 @@ Result<void> check_draft(Session& session, Answer& answer, std::span<const Token
     Clock::time_point resumed = Clock::now();
   } state{answer, tokens, seconds};
   const uint32_t before = session.position();
-  const auto fed = session.feed_each(tokens, [&state](uint32_t, std::span<const float> logits) -> Result<void> {
-    const auto paused = Clock::now();
-    state.seconds += std::chrono::duration<double>(paused - state.resumed).count();
-    // No look at what is behind the cut: a wrong guess may lead to values that are not finite.
-    state.cut = state.taken > 0 && !state.answer.goes_on();
-    if (!state.cut) {
-      state.answer.take(logits);
-      state.taken++;
-      state.cut = state.answer.ended() || state.taken == state.tokens.size() ||
-                  state.answer.ids().back() != state.tokens[state.taken];
-    }
-    state.resumed = Clock::now();
-    if (state.cut) return fail(ErrorCode::kInternal, "generate: the draft ends");
-    return {};
-  });
+  const auto fed =
+      session.feed_each(tokens, [&state](uint32_t, std::span<const float> logits) -> Result<void> {
+        const auto paused = Clock::now();
+        state.seconds += std::chrono::duration<double>(paused - state.resumed).count();
+        // What is behind the cut does not count, be it finite or not.
+        state.cut = state.taken > 0 && !state.answer.goes_on();
+        if (!state.cut) {
+          state.answer.take(logits);
+          state.taken++;
+          state.cut = state.answer.ended() || state.taken == state.tokens.size() ||
+                      state.answer.ids().back() != state.tokens[state.taken];
+        }
+        state.resumed = Clock::now();
+        if (state.cut) return fail(ErrorCode::kInternal, "generate: the draft ends");
+        return {};
+      });
   if (!fed && !state.cut) {
-    PIXELLM_CHECK(session.feed(tokens.first(state.taken)));
-    return fed;
+    // Values that are not finite; those of a wrong guess may have reached the tokens before it, in
+    // attention's sums.
+    for (const TokenId& id : tokens.first(state.taken)) PIXELLM_CHECK(session.feed({&id, 1}));
+    if (state.taken == 0 || answer.goes_on()) {
+      PIXELLM_CHECK(session.feed(tokens.subspan(state.taken, 1)));
+      answer.take(session.logits());
+      state.taken++;
+    }
   }
   session.truncate(before + state.taken);
   g.drafted += static_cast<uint32_t>(tokens.size()) - 1;

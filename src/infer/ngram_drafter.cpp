@@ -78,7 +78,7 @@ void NgramDrafter::look_up(std::span<const TokenId> history) {
   for (size_t order = 0; order < kOrders.size() && agreed_ < kSureMatch; order++) {
     if (n < kOrders[order]) continue;
     const size_t end = slot(order, history.data() + n);
-    if (end == 0 || end >= n) continue;  // the latter from before a truncation
+    if (end == 0) continue;
     size_t agreed = 0;
     while (agreed < std::min(end, kLongestMatch) && history[end - 1 - agreed] == history[n - 1 - agreed])
       agreed++;
@@ -112,10 +112,11 @@ Result<void> NgramDrafter::draft(std::span<const TokenId> history, size_t longes
   return {};
 }
 
-// Places from `n_tokens` on stay in the tables; a look-up compares the tokens, so they do no harm.
+// The tables are filled again at the next draft: places that newer ones took over count again.
 void NgramDrafter::truncate(size_t n_tokens) {
   if (n_tokens >= indexed_) return;
   indexed_ = n_tokens;
+  for (auto& table : tables_) table.clear();
   place_ = agreed_ = resumed_ = 0;
 }
 

@@ -7,7 +7,7 @@
 
 namespace pixellm {
 
-// For each length of 4, 3 and 2 tokens a table from the tokens' hash to the place after their last
+// For each length of 8, 4, 3 and 2 tokens a table from the tokens' hash to the place after their last
 // occurrence. A place that was found is followed as long as the text agrees, which tells apart what two
 // tokens cannot; when one token of a long agreement differs, the place after it is tried, too.
 class NgramDrafter final : public Drafter {
@@ -21,7 +21,7 @@ class NgramDrafter final : public Drafter {
   void truncate(size_t n_tokens) override;
 
  private:
-  static constexpr std::array<size_t, 3> kOrders = {4, 3, 2};
+  static constexpr std::array<size_t, 4> kOrders = {8, 4, 3, 2};
 
   void index(std::span<const TokenId> history);
   void grow(std::span<const TokenId> history);

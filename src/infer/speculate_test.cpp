@@ -24,13 +24,13 @@ T value_of(Result<T> result) {
 }
 
 TinySpec world_spec(uint64_t seed) {
-  return {.types = {TensorType::kF32, TensorType::kQ8_0, TensorType::kQ4_K},
-          .n_layers = 2,
-          .embedding_length = 256,
-          .n_heads = 8,
-          .n_kv_heads = 2,
+  return {.types = {TensorType::kF32, TensorType::kQ8_0},
+          .n_layers = 1,
+          .embedding_length = 64,
+          .n_heads = 2,
+          .n_kv_heads = 1,
           .head_dim = 32,
-          .feed_forward_length = 256,
+          .feed_forward_length = 64,
           .vocab_size = kVocab,
           .context_length = 128,
           .tied_output = false,
@@ -38,8 +38,9 @@ TinySpec world_spec(uint64_t seed) {
 }
 
 struct World {
-  explicit World(const TinyModel& tiny)
-      : model(open_tiny(tiny)),
+  explicit World(const TinyModel& tiny, int threads = 1)
+      : pool(threads),
+        model(open_tiny(tiny)),
         tokenizer(value_of(Tokenizer::create(value_of(read_tokenizer_spec(model.metadata()))))),
         engine(value_of(Engine::create(model))) {}
   explicit World(uint64_t seed = 1) : World(make_tiny_model(world_spec(seed))) {}
@@ -49,7 +50,7 @@ struct World {
   }
   std::vector<TokenId> encode(std::string_view text) const { return tokenizer.encode(text, false); }
 
-  ThreadPool pool{2};
+  ThreadPool pool;
   Model model;
   Tokenizer tokenizer;
   Engine engine;
@@ -183,6 +184,25 @@ TEST(Speculate, TheAnswerIsTheSame) {
   }
 }
 
+// Kernels of blocks of 256, several threads, attention over more than a block of the cache.
+TEST(Speculate, OtherKernels) {
+  TinySpec spec = world_spec(4);
+  spec.types = {TensorType::kQ4_K, TensorType::kQ6_K, TensorType::kF16};
+  spec.embedding_length = spec.feed_forward_length = 256;
+  spec.n_heads = 8;
+  spec.n_kv_heads = 2;
+  spec.n_layers = 2;
+  World world(make_tiny_model(spec), 2);
+  const Case c{.prompt = std::string(40, 'x') + "the cat and the", .options = {.max_tokens = 24}};
+  const Seen without = run(world, c, nullptr);
+  for (const uint32_t longest : {1u, 2u, 5u, 17u}) {
+    Speculator itself = Speculator::draft_model(world.session(), {.longest = longest, .adaptive = false});
+    Speculator ngram = Speculator::ngram({.longest = longest, .adaptive = false});
+    EXPECT_EQ(run(world, c, &itself), without);
+    EXPECT_EQ(run(world, c, &ngram), without);
+  }
+}
+
 // In steps of fewer tokens than a draft has, too.
 TEST(Speculate, SmallBatches) {
   World world, other(9);
@@ -268,7 +288,7 @@ TEST(Speculate, WhatAWrongDraftBreaksIsNotSeen) {
   std::vector<TokenId> text = world.encode(c.prompt);
   text.insert(text.end(), without.ids.begin(), without.ids.end());
   std::vector<TokenId> broken = text;
-  for (size_t i = 30; i < broken.size(); i += 3) broken[i] = '!';
+  for (size_t i = 30; i < 40; i += 3) broken[i] = '!';
   Generation g;
   Speculator speculator(std::make_unique<Oracle>(broken, 0), "oracle", {.longest = 6, .adaptive = false});
   EXPECT_EQ(run(world, c, &speculator, &g), without);
@@ -360,7 +380,7 @@ TEST(Speculate, PausesWhileNothingIsGained) {
   ASSERT_EQ(std::ranges::count(answer, kVocab - 3), 0);
   EXPECT_EQ(run(world, c, &wrong).ids, answer);
   EXPECT_GE(calls, 2);
-  EXPECT_LE(calls, 30);
+  EXPECT_LE(calls, 50);  // however little a step of two tokens costs
 }
 
 }  // namespace
