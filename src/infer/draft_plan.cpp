@@ -6,7 +6,7 @@
 namespace pixellm {
 namespace {
 
-constexpr double kWorthIt = 1.03;     // a gain below pays for nothing
+constexpr double kWorthIt = 1.05;     // a gain below pays for nothing
 constexpr double kOutlier = 4;        // times what was expected: another program had the CPU
 constexpr double kLeastCost = 1.02;   // of a step of several tokens, whatever was measured
 constexpr double kForget = 0.001;     // of a measured cost, with every plain step: a bad one is tried again

@@ -30,7 +30,7 @@ class StepCosts {
   std::array<double, kClasses> steps_ = kFirst;
   std::array<uint32_t, kClasses> seen_ = {};
   double draft_ = 0.25;
-  static constexpr std::array<double, kClasses> kFirst = {1.1, 1.2, 1.6, 2.6, 4.8, 9.0};
+  static constexpr std::array<double, kClasses> kFirst = {1.2, 1.3, 1.7, 2.8, 5.0, 9.0};
 };
 
 // Rates of success by confidence, and of all guesses together.

@@ -99,7 +99,7 @@ TEST(DraftPlan, LengthsFollowRatesAndCosts) {
   EXPECT_NEAR(costs.of(3), 5, 0.1);
   EXPECT_EQ(length(1, 15), 0u);  // checking costs as much as it gains
   for (int i = 0; i < 5000; i++) costs.ran_plain(0.01);
-  EXPECT_LT(costs.of(2), 1.2);  // tried again
+  EXPECT_LT(costs.of(2), 1.3);  // tried again
 }
 
 TEST(DraftPlan, RatesAreLearned) {

@@ -22,7 +22,7 @@ uint8_t confidence(size_t agreed) {
 }  // namespace
 
 std::span<const double, kConfidences> NgramDrafter::first_guesses() const {
-  static constexpr std::array<double, kConfidences> kRates = {0.25, 0.4, 0.55, 0.7, 0.8, 0.9, 0.95, 0.5};
+  static constexpr std::array<double, kConfidences> kRates = {0.12, 0.25, 0.4, 0.6, 0.75, 0.9, 0.95, 0.4};
   return kRates;
 }
 
