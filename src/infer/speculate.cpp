@@ -14,6 +14,8 @@ using Clock = std::chrono::steady_clock;
 // Tries of a draft model that gains nothing: tokens of one, and between them.
 constexpr size_t kTryLength = 3;
 constexpr uint32_t kFirstPause = 8, kLongestPause = 128;
+constexpr size_t kMissedTokens =
+    8;  // more, which the draft model reads first, say nothing of what drafts cost
 constexpr double kLeastExtra = 0.03;  // what one more token in a step costs at least
 
 }  // namespace
@@ -43,6 +45,7 @@ void Speculator::begin(uint32_t position, std::span<const TokenId> prompt,
   drafter_->truncate(known ? history_.size() : 0);
   history_.insert(history_.end(), prompt.begin(), prompt.end());
   guesses_.clear();
+  asked_at_ = history_.size();
   if (!failure_.empty()) return;
   if (auto prepared = drafter_->prepare(history_, interrupted); !prepared)
     failure_ = prepared.error().message;
@@ -58,7 +61,8 @@ void Speculator::make_draft(size_t longest, double gain) {
   const auto start = Clock::now();
   const auto made = drafter_->draft(history_, longest, worth_more, guesses_);
   if (!made) failure_ = made.error().message;
-  if (drafter_->runs_model())
+  const size_t missed = history_.size() - std::exchange(asked_at_, history_.size());
+  if (drafter_->runs_model() && missed <= kMissedTokens)
     costs_.drafted(guesses_.size(), std::chrono::duration<double>(Clock::now() - start).count());
 }
 

@@ -68,6 +68,7 @@ class Speculator {
   Acceptance acceptance_;
   std::vector<TokenId> history_;  // what the session holds from position base_ on
   uint32_t base_ = 0;
+  size_t asked_at_ = 0;  // length of the history at the last draft
   std::vector<DraftToken> guesses_;
   std::vector<TokenId> drafted_;   // the guesses that are checked
   uint32_t pause_ = 0, wait_ = 0;  // drafting that costs and gains nothing: tokens to the next try

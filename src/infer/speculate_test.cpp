@@ -329,6 +329,26 @@ TEST(Speculate, TurnsOfOneSession) {
   for (Speculator* s : {&ngram, &itself, &another}) EXPECT_EQ(turns(s), without) << s->mode();
 }
 
+// What cutting a draft relies on.
+TEST(Speculate, FeedEachEndsAtAnError) {
+  World world;
+  const auto session = world.session(128, 4), whole = world.session();
+  const auto ids = world.encode("the cat and the dog");
+  uint32_t calls = 0;
+  const auto fed = session->feed_each(ids, [&](uint32_t, std::span<const float>) -> Result<void> {
+    if (++calls == 6) return fail(ErrorCode::kInternal, "enough");
+    return {};
+  });
+  ASSERT_FALSE(fed);
+  EXPECT_EQ(fed.error().message, "enough");
+  EXPECT_EQ(calls, 6u);
+  ASSERT_GE(session->position(), 6u);
+  session->truncate(6);
+  ASSERT_TRUE(session->feed(std::span(ids).subspan(6)));
+  ASSERT_TRUE(whole->feed(ids));
+  EXPECT_TRUE(std::ranges::equal(session->logits(), whole->logits()));
+}
+
 TEST(Speculate, NotWithBeams) {
   Speculator speculator = Speculator::ngram();
   GenerateOptions options{.beams = 2, .speculator = &speculator};
