@@ -248,13 +248,46 @@ def story_beams(t):
     same(out.decode(), beams["text"] + "\n", "text of a beam search")
 
 
+def story_speculate(t):
+    """The same answer with drafts from the text and from a model, the counts of both, and drafts that cannot be."""
+    prompt = "abc def abc def abc d"
+    for flags in (["--temp", 0], ["--temp", 0.9, "--seed", 3, "--repeat-penalty", 1.1, "--top-p", 0.9], ["--temp", 0, "--stop", "b"],
+                  ["--temp", 0, "--context", 40], ["--temp", 0, "--batch", 1]):
+        flags = ["-p", prompt, "-n", 60, *LETTERS, *flags]
+        plain = run_json(t.model, *flags)
+        for mode, more in (("ngram", ["--speculate", "ngram"]), ("ngram", ["--speculate", "ngram:64"]), ("draft", ["--draft", t.model])):
+            g = run_json(t.model, *flags, *more)
+            same({k: g[k] for k in ("text", "ids", "stop_reason", "seed")}, {k: plain[k] for k in ("text", "ids", "stop_reason", "seed")}, more)
+            counts = g["speculation"]
+            same((list(counts), counts["mode"]), (["mode", "drafted", "accepted", "steps"], mode), "counts")
+            check(counts["accepted"] <= counts["drafted"], counts)
+            same(1 + counts["steps"] + counts["accepted"], len(g["ids"]), "tokens by steps")
+    out, talk = pixellm("run", t.model, *flags, "--speculate", "ngram")
+    same(out.decode(), plain["text"] + "\n", "text")
+    check("accepted" in talk and "drafted" in talk, talk)
+    chat = [pixellm("chat", t.model, "--temp", 0, "-n", 12, *LETTERS, *more, stdin=b"Hi\nAnd more?\n/reset\nHi\n")[0]
+            for more in ([], ["--speculate", "ngram"], ["--draft", t.model])]
+    same(chat[1:], [chat[0]] * 2, "chat")
+
+    tokens = byte_symbols() + ["<|endoftext|>", "<|im_start|>", "<|im_end|>", "ht", "the", "<|unused|>"]
+    other = t.import_gguf("other", **{"tokenizer.ggml.tokens": tokens, "tokenizer.ggml.merges": ["h t"]})
+    _, error = pixellm("run", t.model, "-p", "a", "--draft", other, status=1)
+    check("other.png" in error and "token 259" in error and '"ht"' in error and '"th"' in error, error)
+    _, error = pixellm("run", t.model, "-p", "a", "--draft", t.path("missing.png"), status=1)
+    check("missing.png" in error, error)
+
+
 def story_usage(t):
     for args, word in [
             ([], "-p"), (["-p", "a", "-f", "b"], "-f"), (["-p", "a", "--temp", "-1"], "temperature"), (["-p", "a", "--top-p", "0"], "top-p"),
             (["-p", "a", "--bias", "x=1"], "--bias"), (["-p", "a", "--bias", "5"], "--bias"), (["-p", "a", "--beams", "0"], "beams"),
             (["-p", "a", "--beams", "2", "--temp", "1"], "temperature"), (["-p", "a", "--stop", ""], "stop"), (["-p", "a", "-n", "-1"], "-n"),
             (["-p", "a", "--batch", "0"], "--batch"), (["-p", "a", "--context", "0"], "--context"), (["-p", "a", "--system", "x"], "--chat"),
-            (["-p", "a", "--speculate", "ngram"], "--speculate"), (["-p", "a", "--verify", "md5"], "--verify")]:
+            (["-p", "a", "--speculate", "words"], "--speculate"), (["-p", "a", "--speculate", "ngram:0"], "1 to 64"),
+            (["-p", "a", "--speculate", "ngram:65"], "1 to 64"), (["-p", "a", "--speculate", "ngram:"], "--speculate"),
+            (["-p", "a", "--speculate", ""], "--speculate"), (["-p", "a", "--speculate", "ngram", "--beams", "2"], "--beams"),
+            (["-p", "a", "--draft", t.model, "--beams", "2"], "--beams"), (["-p", "a", "--draft", t.model, "--speculate", "ngram"], "--draft"),
+            (["-p", "a", "--verify", "md5"], "--verify")]:
         _, error = pixellm("run", t.model, *args, status=2)
         check(word in error, f"{args}: {error}")
     for args, word in [(["--bias", "999=1"], "999"), (["--bias", "-1=1"], "-1")]:

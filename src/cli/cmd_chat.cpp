@@ -8,6 +8,7 @@
 #include "cli/conversation.h"
 #include "cli/generate_flags.h"
 #include "cli/runtime.h"
+#include "cli/speculation.h"
 
 namespace pixellm::cli {
 namespace {
@@ -38,6 +39,8 @@ Result<void> chat_loop(const std::string& path, const ModelFlags& common, Genera
   const auto session = PIXELLM_TRY(runtime.new_session(flags.session));
   if (const auto end = runtime.tokenizer->find(chat.end_marker())) flags.options.end_tokens.push_back(*end);
   flags.options.new_session = [&] { return runtime.new_session(flags.session); };
+  const Speculation speculation = PIXELLM_TRY(Speculation::open(flags, common, runtime, session->context()));
+  flags.options.speculator = speculation.speculator.get();
   Conversation conversation(*runtime.tokenizer, *session, chat, flags.options, flags.system);
   const bool terminal = ::isatty(STDIN_FILENO) == 1;
   if (terminal) talk(kHelp);
@@ -52,7 +55,9 @@ Result<void> chat_loop(const std::string& path, const ModelFlags& common, Genera
     } else if (line->starts_with('/') && line->find(' ') == line->npos) {
       talk(fmt::format("There is no command {}. {}", printable(*line), kHelp));
     } else {
+      const bool drafts = flags.options.speculator && flags.options.speculator->failure().empty();
       PIXELLM_CHECK(conversation.answer(*line));
+      if (drafts && !flags.options.speculator->failure().empty()) warn(flags.options.speculator->failure());
     }
   }
   if (terminal && interrupted()) talk("\n");

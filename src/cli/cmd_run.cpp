@@ -7,6 +7,7 @@
 #include "cli/commands.h"
 #include "cli/generate_flags.h"
 #include "cli/runtime.h"
+#include "cli/speculation.h"
 
 namespace pixellm::cli {
 namespace {
@@ -49,7 +50,7 @@ Result<std::vector<TokenId>> encode_prompt(const RunFlags& flags, const Runtime&
 }
 
 void print_json(const Generation& g, const std::vector<TokenId>& prompt, const Runtime& runtime,
-                uint64_t seed) {
+                uint64_t seed, const Speculator* speculator) {
   const auto per_second = [](size_t n, double ms) {
     return ms > 0 ? static_cast<double>(n) / ms * 1e3 : 0.0;
   };
@@ -61,10 +62,15 @@ void print_json(const Generation& g, const std::vector<TokenId>& prompt, const R
       {"prompt_per_s", per_second(prompt.size(), g.prompt_ms)},
       {"generate_per_s", per_second(g.ids.size(), g.generate_ms)},
   };
-  const nlohmann::ordered_json out = {
+  nlohmann::ordered_json out = {
       {"text", g.text}, {"ids", g.ids},       {"prompt_ids", prompt}, {"stop_reason", g.stop_reason},
       {"seed", seed},   {"timings", timings},
   };
+  if (speculator)
+    out["speculation"] = {{"mode", speculator->mode()},
+                          {"drafted", g.drafted},
+                          {"accepted", g.accepted},
+                          {"steps", g.steps}};
   fmt::print("{}\n", out.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
 }
 
@@ -74,6 +80,9 @@ Result<void> run(RunFlags& flags) {
   GenerateOptions& options = flags.generate.options;
   const auto prompt = PIXELLM_TRY(encode_prompt(flags, runtime, text, options));
   const auto session = PIXELLM_TRY(runtime.new_session(flags.generate.session));
+  const Speculation speculation = PIXELLM_TRY(
+      Speculation::open(flags.generate, flags.common, runtime, session->context()));
+  options.speculator = speculation.speculator.get();
   options.new_session = [&] { return runtime.new_session(flags.generate.session); };
   catch_interrupts();
   const auto emit = [](std::string_view piece) {
@@ -81,14 +90,16 @@ Result<void> run(RunFlags& flags) {
   };
   const auto g = PIXELLM_TRY(
       generate(*session, *runtime.tokenizer, prompt, options, flags.json ? EmitText() : EmitText(emit)));
+  const std::string drafts =
+      options.speculator ? speculation_note(g, *options.speculator) + ", " : std::string();
   if (flags.json) {
-    print_json(g, prompt, runtime, options.sampler.seed);
+    print_json(g, prompt, runtime, options.sampler.seed, options.speculator);
     return {};
   }
   std::fputs("\n", stdout);
   std::fflush(stdout);
-  note(fmt::format("[prompt {} tokens in {:.0f} ms, answer {} tokens in {:.0f} ms, {}]", prompt.size(),
-                   g.prompt_ms, g.ids.size(), g.generate_ms, g.stop_reason));
+  note(fmt::format("[prompt {} tokens in {:.0f} ms, answer {} tokens in {:.0f} ms, {}{}]", prompt.size(),
+                   g.prompt_ms, g.ids.size(), g.generate_ms, drafts, g.stop_reason));
   return {};
 }
 
@@ -114,7 +125,9 @@ int cmd_run(int argc, char** argv) {
       "and seed, same text, for every number of threads and every CPU.\n"
       "--json: {text, ids, prompt_ids, stop_reason, seed, timings {load_ms, verify_ms, prompt_ms,\n"
       "generate_ms, prompt_per_s, generate_per_s}}; load_ms without verify_ms; what is not UTF-8 in\n"
-      "the text becomes U+FFFD; ids hold the tokens of a stop text, but not the end token.\n\n"
+      "the text becomes U+FFFD; ids hold the tokens of a stop text, but not the end token. With\n"
+      "--speculate or --draft also speculation {mode, drafted, accepted, steps}: tokens guessed and\n"
+      "checked, those that saved a step, and steps of the model after the prompt.\n\n"
       "Example:\n  pixellm run model.png -p \"The sky is\" -n 20 --temp 0.8 --top-p 0.9 --seed 7");
   if (auto status = parse(app, argc, argv)) return *status;
   flags.from_file = file->count() > 0;

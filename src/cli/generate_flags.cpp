@@ -29,6 +29,20 @@ Result<std::pair<TokenId, float>> parse_bias(const std::string& text) {
   return std::pair(id, value);
 }
 
+// N of "ngram[:N]".
+Result<uint32_t> parse_speculate(std::string_view text) {
+  constexpr std::string_view kName = "ngram";
+  uint32_t n = kDefaultDraft;
+  if (text == kName) return n;
+  if (text.starts_with(kName) && text.substr(kName.size()).starts_with(':')) {
+    const char *begin = text.data() + kName.size() + 1, *end = text.data() + text.size();
+    const auto [number_end, error] = std::from_chars(begin, end, n);
+    if (error == std::errc() && number_end == end && n >= 1 && n <= kMaxDraft) return n;
+  }
+  return fail(ErrorCode::kInvalidArgument,
+              fmt::format("--speculate {}: expected ngram or ngram:N with N from 1 to {}", printable(text), kMaxDraft));
+}
+
 }  // namespace
 
 void GenerateFlags::add_to(CLI::App& app) {
@@ -65,6 +79,12 @@ void GenerateFlags::add_to(CLI::App& app) {
          "beam search of N beams (needs --temp 0): the answer with the best mean log-probability per token")
       ->check(count)
       ->capture_default_str();
+  app.add_option("--speculate", speculate,
+                 fmt::format("ngram[:N]: guess up to N tokens (1 to {}, default {}) from what followed the last tokens "
+                             "earlier in prompt or answer; same text, sooner where it repeats itself",
+                             kMaxDraft, kDefaultDraft));
+  app.add_option("--draft", draft,
+                 "picture of a smaller model with the same vocabulary that guesses instead; same text");
   app.add_option("--stop", options.stop, "end before this text; may be repeated")->allow_extra_args(false);
   app.add_option("--context", session.context,
                  "tokens that prompt and answer may fill; default: the model's, at most 4096")
@@ -78,7 +98,15 @@ void GenerateFlags::add_to(CLI::App& app) {
 Result<void> GenerateFlags::finish() {
   for (const std::string& text : bias) options.sampler.bias.push_back(PIXELLM_TRY(parse_bias(text)));
   PIXELLM_CHECK(validate(options));
-  session.batch = options.batch;
+  const auto wrong = [](const char* message) { return fail(ErrorCode::kInvalidArgument, message); };
+  if (speculate) longest_draft = PIXELLM_TRY(parse_speculate(*speculate));
+  if (speculate && draft)
+    return wrong("--speculate and --draft: one at a time guesses what comes next");
+  if (options.beams > 1 && (speculate || draft))
+    return wrong("--beams: beam search has no speculative decoding, leave out --speculate and --draft");
+  // A step takes a whole draft.
+  const uint32_t least = longest_draft > 0 || draft ? std::max(longest_draft, kDefaultDraft) + 1 : 1;
+  session.batch = std::max(options.batch, least);
   if (seed) {
     options.sampler.seed = *seed;
   } else if (options.sampler.temperature > 0) {

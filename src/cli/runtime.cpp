@@ -29,11 +29,15 @@ Error with_hint(const std::string& path, Error error) {
   return error;
 }
 
+}  // namespace
+
 Result<Model> open_model(const std::string& path, VerifyLevel level, ThreadPool& pool) {
   auto model = Model::open(path, level, pool);
   if (!model) return std::unexpected(with_hint(path, std::move(model).error()));
   return model;
 }
+
+namespace {
 
 // As Model::open, and says how long verification took. A model that fails is opened again: Model::open names
 // damage.

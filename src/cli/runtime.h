@@ -31,6 +31,9 @@ struct Runtime {
 // Options for what a session computes with: --activations and --kv-cache.
 void add_session_options(CLI::App& app, SessionOptions& options);
 
+// A model's picture, checked as the flags ask.
+Result<Model> open_model(const std::string& path, VerifyLevel level, ThreadPool& pool);
+
 // Only the vocabulary of a model.
 Result<Tokenizer> open_tokenizer(const std::string& path, const ModelFlags& flags);
 

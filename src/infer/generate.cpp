@@ -27,11 +27,11 @@ Result<void> check_prompt(const Session& session, std::span<const TokenId> promp
   if (uint64_t{session.position()} + prompt.size() < session.context()) return {};
   const std::string held =
       session.position() == 0 ? "" : fmt::format(" after {} that it holds", session.position());
-  return fail(
-      ErrorCode::kInvalidArgument,
-      fmt::format("generate: the prompt has {} tokens, a context of {} takes at most {}{} (a larger one, up to the model's: --context)",
-                  prompt.size(), session.context(),
-                  std::max<int64_t>(0, int64_t{session.context()} - session.position() - 1), held));
+  return fail(ErrorCode::kInvalidArgument,
+              fmt::format("generate: the prompt has {} tokens, a context of {} takes at most {}{} (a larger "
+                          "one, up to the model's: --context)",
+                          prompt.size(), session.context(),
+                          std::max<int64_t>(0, int64_t{session.context()} - session.position() - 1), held));
 }
 
 // False when interrupted.
@@ -45,36 +45,147 @@ Result<bool> feed_prompt(Session& session, std::span<const TokenId> prompt, cons
   return true;
 }
 
-// One token at a time; `room` is what the context leaves.
-Result<void> sample_tokens(Session& session, const Tokenizer& tokenizer, const GenerateOptions& options,
-                           Sampler& sampler, uint32_t room, const EmitText& emit, Generation& g) {
-  AnswerText answer(tokenizer, options.stop);
-  const auto give = [&](std::string_view text) {
-    g.text += text;
-    return text.empty() || !emit || emit(text);
-  };
-  while (g.stop_reason.empty()) {
-    if (is_interrupted(options)) {
-      g.stop_reason = "interrupted";
-    } else if (g.ids.size() == options.max_tokens) {
-      g.stop_reason = "length";
-    } else if (g.ids.size() == room) {
-      g.stop_reason = "context";
-    } else {
-      if (!g.ids.empty()) PIXELLM_CHECK(session.feed({&g.ids.back(), 1}));
-      const TokenId id = sampler.sample(session.logits());
-      if (tokenizer.is_end_of_generation(id) || std::ranges::count(options.end_tokens, id) > 0) {
-        g.stop_reason = "eos";
-        break;
-      }
-      g.ids.push_back(id);
-      sampler.accept(id);
-      if (!give(answer.push(id))) g.stop_reason = "interrupted";
-      if (answer.stopped()) g.stop_reason = "stop";
+// The answer in the making: what is done with one token's logits after the other.
+class Answer {
+ public:
+  Answer(const Tokenizer& tokenizer, const GenerateOptions& options, Sampler& sampler, uint32_t room,
+         const EmitText& emit, Generation& g)
+      : tokenizer_(tokenizer),
+        options_(options),
+        sampler_(sampler),
+        emit_(emit),
+        g_(g),
+        text_(tokenizer, options.stop),
+        most_(std::min(options.max_tokens, room)) {}
+
+  // To be asked before every token.
+  bool goes_on() {
+    if (!g_.stop_reason.empty()) return false;
+    if (is_interrupted(options_))
+      g_.stop_reason = "interrupted";
+    else if (g_.ids.size() == most_)
+      g_.stop_reason = most_ == options_.max_tokens ? "length" : "context";
+    return g_.stop_reason.empty();
+  }
+
+  bool is_end(TokenId id) const {
+    return tokenizer_.is_end_of_generation(id) || std::ranges::count(options_.end_tokens, id) > 0;
+  }
+
+  void take(std::span<const float> logits) {
+    const TokenId id = sampler_.sample(logits);
+    if (is_end(id)) {
+      g_.stop_reason = "eos";
+      return;
+    }
+    g_.ids.push_back(id);
+    sampler_.accept(id);
+    if (!give(text_.push(id))) g_.stop_reason = "interrupted";
+    if (text_.stopped()) g_.stop_reason = "stop";
+  }
+
+  void finish() {
+    give(text_.flush());
+    if (text_.stopped()) g_.stop_reason = "stop";
+  }
+
+  bool ended() const { return !g_.stop_reason.empty(); }
+  std::span<const TokenId> ids() const { return g_.ids; }
+  size_t left() const { return most_ - g_.ids.size(); }
+
+ private:
+  bool give(std::string_view text) {
+    g_.text += text;
+    return text.empty() || !emit_ || emit_(text);
+  }
+
+  const Tokenizer& tokenizer_;
+  const GenerateOptions& options_;
+  Sampler& sampler_;
+  const EmitText& emit_;
+  Generation& g_;
+  AnswerText text_;
+  const size_t most_;  // ids
+};
+
+// The answer's last token and the draft of what follows it, in one step; takes tokens as long as the draft
+// agrees. `seconds`: the model's part of it. The session ends with what it would hold after as many single
+// steps.
+Result<void> check_draft(Session& session, Answer& answer, std::span<const TokenId> tokens, double& seconds,
+                         Generation& g) {
+  struct State {
+    Answer& answer;
+    std::span<const TokenId> tokens;
+    double& seconds;
+    uint32_t taken = 0;
+    bool cut = false;
+    Clock::time_point resumed = Clock::now();
+  } state{answer, tokens, seconds};
+  const uint32_t before = session.position();
+  const auto fed =
+      session.feed_each(tokens, [&state](uint32_t, std::span<const float> logits) -> Result<void> {
+        const auto paused = Clock::now();
+        state.seconds += std::chrono::duration<double>(paused - state.resumed).count();
+        // What is behind the cut does not count, be it finite or not.
+        state.cut = state.taken > 0 && !state.answer.goes_on();
+        if (!state.cut) {
+          state.answer.take(logits);
+          state.taken++;
+          state.cut = state.answer.ended() || state.taken == state.tokens.size() ||
+                      state.answer.ids().back() != state.tokens[state.taken];
+        }
+        state.resumed = Clock::now();
+        if (state.cut) return fail(ErrorCode::kInternal, "generate: the draft ends");
+        return {};
+      });
+  if (!fed && !state.cut) {
+    // Values that are not finite; those of a wrong guess may have reached the tokens before it, in
+    // attention's sums.
+    for (const TokenId& id : tokens.first(state.taken)) PIXELLM_CHECK(session.feed({&id, 1}));
+    if (state.taken == 0 || answer.goes_on()) {
+      PIXELLM_CHECK(session.feed(tokens.subspan(state.taken, 1)));
+      answer.take(session.logits());
+      state.taken++;
     }
   }
-  give(answer.flush());
-  if (answer.stopped()) g.stop_reason = "stop";
+  session.truncate(before + state.taken);
+  g.drafted += static_cast<uint32_t>(tokens.size()) - 1;
+  g.accepted += state.taken - 1;
+  return {};
+}
+
+// `room` is what the context leaves.
+Result<void> sample_tokens(Session& session, const Tokenizer& tokenizer, const GenerateOptions& options,
+                           Sampler& sampler, uint32_t room, const EmitText& emit, Generation& g) {
+  Answer answer(tokenizer, options, sampler, room, emit, g);
+  Speculator* const speculator = options.speculator;
+  const auto vocab_size = session.logits().size();
+  std::vector<TokenId> tokens;
+  if (answer.goes_on()) {
+    answer.take(session.logits());
+    if (speculator) speculator->accept(g.ids, 0, 0);
+  }
+  while (answer.goes_on()) {
+    tokens.assign(1, g.ids.back());
+    if (speculator)
+      for (const TokenId id : speculator->draft(answer.left() - 1)) {
+        if (static_cast<size_t>(id) >= vocab_size || answer.is_end(id)) break;
+        tokens.push_back(id);
+      }
+    const size_t known = g.ids.size();
+    double seconds = 0;
+    if (tokens.size() == 1) {
+      const auto start = Clock::now();
+      PIXELLM_CHECK(session.feed(tokens));
+      seconds = std::chrono::duration<double>(Clock::now() - start).count();
+      answer.take(session.logits());
+    } else {
+      PIXELLM_CHECK(check_draft(session, answer, tokens, seconds, g));
+    }
+    g.steps++;
+    if (speculator) speculator->accept(answer.ids().subspan(known), tokens.size(), seconds);
+  }
+  answer.finish();
   return {};
 }
 
@@ -88,6 +199,8 @@ Result<void> validate(const GenerateOptions& options) {
   if (options.beams > 1 && options.sampler.temperature != 0)
     return fail(ErrorCode::kInvalidArgument,
                 fmt::format("generate: temperature is {}, beam search needs 0", options.sampler.temperature));
+  if (options.beams > 1 && options.speculator)
+    return fail(ErrorCode::kInvalidArgument, "generate: beam search has no speculative decoding");
   if (options.batch == 0) return fail(ErrorCode::kInvalidArgument, "generate: batch is 0, allowed from 1");
   for (const std::string& stop : options.stop)
     if (stop.empty() || stop.size() > kMaxStopBytes)
@@ -104,7 +217,10 @@ Result<Generation> generate(Session& session, const Tokenizer& tokenizer, std::s
   const auto room = static_cast<uint32_t>(session.context() - session.position() - prompt.size());
   const auto start = Clock::now();
   Generation g;
+  const uint32_t position = session.position();
   const bool fed = PIXELLM_TRY(feed_prompt(session, prompt, options));
+  if (options.speculator)
+    options.speculator->begin(position, prompt.first(session.position() - position), options.interrupted);
   const double prompt_ms = ms_since(start);
   if (!fed) {
     g.stop_reason = "interrupted";
@@ -116,9 +232,9 @@ Result<Generation> generate(Session& session, const Tokenizer& tokenizer, std::s
   auto sampler = PIXELLM_TRY(Sampler::create(options.sampler, vocab_size));
   for (const TokenId id : prompt) sampler.accept(id);
   if (options.beams > 1) {
-    const uint32_t position = session.position();
+    const uint32_t held = session.position();
     g = PIXELLM_TRY(beam_search(session, tokenizer, options, sampler, room));
-    session.truncate(position);
+    session.truncate(held);
     if (emit && !g.text.empty() && !emit(g.text)) g.stop_reason = "interrupted";
   } else {
     g.ids.reserve(std::min(options.max_tokens, room));

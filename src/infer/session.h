@@ -71,7 +71,8 @@ class Session {
   // (names both numbers); then nothing was appended. kCorrupt when the model's arithmetic is not finite.
   Result<void> feed(std::span<const TokenId> ids);
 
-  // The same, giving the logits [vocab_size] of every fed token in order.
+  // The same, giving the logits [vocab_size] of every fed token in order. An error of `each` ends it and is
+  // returned; the token that it was called for, those before and perhaps some after stay appended.
   Result<void> feed_each(std::span<const TokenId> ids,
                          const std::function<Result<void>(uint32_t position, std::span<const float>)>& each);
 
