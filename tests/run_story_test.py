@@ -318,6 +318,17 @@ def story_logits(t):
     pixellm("logits", t.model, "--ids", listed, "--out", t.path("b.npy"), "--batch", 1, "--threads", 1)
     check(t.read("b.npy") == a, "token by token, bit for bit")
     check(pixellm("logits", t.model, "--ids", listed, "--out", "-", "--batch", 5)[0] == a, "on standard output")
+    fine, small = t.path("fine.npy"), t.path("small.npy")
+    pixellm("logits", t.model, "--ids", listed, "--out", fine, "--activations", 16, "--pin")
+    check(t.read("fine.npy") != a, "16-bit activations give other logits")
+    check(pixellm("logits", t.model, "--ids", listed, "--out", "-", "--batch", 1, "--threads", 3, "--activations", 16)[0] == t.read("fine.npy"), "token by token")
+    pixellm("logits", t.model, "--ids", listed, "--out", small, "--kv-cache", 8)
+    for name in ("fine.npy", "small.npy"):
+        other = read_npy(t.read(name))
+        far = sum((x - y) ** 2 for r, s in zip(rows, other) for x, y in zip(r, s)) / sum(x * x for r in rows for x in r)
+        check(far < 0.05 ** 2, f"{name} is {far ** 0.5} away")
+    for flag, value in (("--activations", 12), ("--kv-cache", 4), ("--activations", "kInt8")):
+        pixellm("logits", t.model, "--ids", listed, "--out", "-", flag, value, status=2)
     t.write("p.txt", bytes(i for i in ids if i < 256)[:10])
     g = run_json(t.model, "-f", t.path("p.txt"), "-n", 1, "--bias", f"{END}=-1000")
     same(g["ids"][0], max((i for i in range(VOCAB) if i != END), key=lambda i: (rows[9][i], -i)), "greedy is the largest logit")
@@ -392,6 +403,24 @@ def story_bench(t):
     line = json.loads(pixellm("bench", t.model, "-p", 0, "-n", 4, "-t", 1, "-r", 1, "--json")[0])
     check("pp0" not in line and "tg4" in line, "no prompt test")
     check(b"tok/s" in pixellm("bench", t.model, "-p", 8, "-n", 4, "-t", 1, "-r", 1)[0], "for people")
+    out, _ = pixellm("bench", t.model, "-p", 16, "-n", 4, "-t", 2, "-r", 1, "--json", "--roofline", "--profile", "--sequences", "1,3")
+    line = json.loads(out)
+    check(line["tg4x1"] > 0 and line["tg4x3"] > 0, "several texts at once")
+    for phase, tokens in (("prompt", 16), ("generate", 4)):
+        check(all(row["bytes"] > 0 and row["operations"] > 0 for row in line["roofline"][phase]), "what was read")
+        same(line["profile"][phase]["tokens"], tokens, "tokens of the phase")
+        check(line["profile"][phase]["gate_up"] >= 0 and "barrier" in line["profile"][phase], "operations")
+    # a token reads every weight once; the embedding's row aside
+    same(sum(row["bytes"] for row in line["roofline"]["generate"]), 4 * line["bytes_per_token"], "bytes of four tokens")
+    text = pixellm("bench", t.model, "-p", 8, "-n", 4, "-t", 1, "-r", 1, "--roofline", "--profile")[0]
+    check(b"% of reading" in text and b"barrier" in text and b"gate_up" in text, text)
+    t.write("before.json", out)
+    compared = pixellm("bench", t.model, "-p", 16, "-n", 4, "-t", 2, "-r", 1, "--json", "--compare", t.path("before.json"))[0]
+    same([row["what"] for row in json.loads(compared.splitlines()[-1])["comparison"]], ["2 threads pp16", "2 threads tg4"], "what both have")
+    for bad, why in ((b"", "holds no line"), (b"{}\n", "no threads"), (b"nonsense\n", "line 1"), (b'[1]\n', "line 1")):
+        t.write("bad.json", bad)
+        _, error = pixellm("bench", t.model, "--compare", t.path("bad.json"), status=1)
+        check("bad.json" in error and why in error, error)
     signature = pixellm("bench", "--signature")[0]
     check(len(signature.strip()) == 64, f"signature {signature}")
 

@@ -1,3 +1,5 @@
+#include <sched.h>
+
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
@@ -222,6 +224,26 @@ TEST(Threads, SharesCoverEverythingOnce) {
       EXPECT_EQ(std::count(seen.begin(), seen.end(), 1), static_cast<long>(items));
     }
   }
+}
+
+TEST(Threads, APinnedPoolGivesTheCallerItsCpusBack) {
+  ASSERT_FALSE(allowed_cpus().empty());
+  cpu_set_t before, inside, after;
+  ASSERT_EQ(sched_getaffinity(0, sizeof before, &before), 0);
+  {
+    ThreadPool pool(3, true);
+    std::vector<int> cpus(3);
+    pool.run([&](Worker& w) {
+      cpu_set_t own;
+      sched_getaffinity(0, sizeof own, &own);
+      cpus[static_cast<size_t>(w.index())] = CPU_COUNT(&own);
+    });
+    EXPECT_EQ(cpus, std::vector<int>(static_cast<size_t>(pool.size()), 1));
+    ASSERT_EQ(sched_getaffinity(0, sizeof inside, &inside), 0);
+    EXPECT_TRUE(CPU_ISSET(allowed_cpus()[0], &inside));
+  }
+  ASSERT_EQ(sched_getaffinity(0, sizeof after, &after), 0);
+  EXPECT_TRUE(CPU_EQUAL(&before, &after));
 }
 
 TEST(Threads, BarrierOrdersPhases) {

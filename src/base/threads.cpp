@@ -7,6 +7,7 @@
 #include <condition_variable>
 #include <fstream>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <system_error>
 #include <thread>
@@ -32,6 +33,14 @@ void pause_cpu() {
 constexpr int kSpins = 2000;
 constexpr int kSpinsBetweenRuns = 20000;
 
+// Where the system refuses, the thread runs where it likes.
+void pin_to(int cpu) {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  CPU_SET(cpu, &set);
+  sched_setaffinity(0, sizeof set, &set);
+}
+
 template <class Done>
 void spin_then_yield(int spins, Done done) {
   for (int i = 0; i < spins; i++) {
@@ -52,6 +61,7 @@ struct ThreadPool::Impl {
   int spins = kSpins;
   int spins_between_runs = kSpinsBetweenRuns;
   std::vector<std::thread> threads;
+  std::optional<cpu_set_t> callers_cpus;  // before it was pinned
 
   void barrier(uint32_t count) {
     const uint32_t now = phase.load(std::memory_order_relaxed);
@@ -64,13 +74,16 @@ struct ThreadPool::Impl {
   }
 };
 
-ThreadPool::ThreadPool(int n_threads) : impl_(std::make_unique<Impl>()) {
+ThreadPool::ThreadPool(int n_threads, bool pin) : impl_(std::make_unique<Impl>()) {
   n_threads_ = std::clamp(n_threads > 0 ? n_threads : default_thread_count(), 1, kMaxThreads);
+  const auto& cpus = allowed_cpus();
+  const auto cpu_of = [&cpus, pin](int i) { return pin && !cpus.empty() ? cpus[static_cast<size_t>(i) % cpus.size()] : -1; };
   if (n_threads_ > default_thread_count()) impl_->spins = impl_->spins_between_runs = 1;
   impl_->threads.reserve(static_cast<size_t>(n_threads_));
   for (int i = 1; i < n_threads_; i++) {
-    const auto work = [this, i] {
+    const auto work = [this, i, cpu = cpu_of(i)] {
       Impl& s = *impl_;
+      if (cpu >= 0) pin_to(cpu);
       uint32_t seen = 0;
       for (;;) {
         for (int k = 0; k < s.spins_between_runs && s.epoch.load(std::memory_order_acquire) == seen; k++) pause_cpu();
@@ -88,6 +101,11 @@ ThreadPool::ThreadPool(int n_threads) : impl_(std::make_unique<Impl>()) {
       n_threads_ = i;
     }
   }
+  cpu_set_t before;
+  if (cpu_of(0) >= 0 && sched_getaffinity(0, sizeof before, &before) == 0) {
+    impl_->callers_cpus = before;
+    pin_to(cpu_of(0));
+  }
 }
 
 ThreadPool::~ThreadPool() {
@@ -95,6 +113,7 @@ ThreadPool::~ThreadPool() {
   impl_->epoch.fetch_add(1, std::memory_order_acq_rel);
   impl_->epoch.notify_all();
   for (auto& t : impl_->threads) t.join();
+  if (impl_->callers_cpus) sched_setaffinity(0, sizeof *impl_->callers_cpus, &*impl_->callers_cpus);
 }
 
 void ThreadPool::run(const std::function<void(Worker&)>& function) noexcept {
@@ -112,12 +131,23 @@ void Worker::barrier() {
   if (count_ > 1) pool_->impl_->barrier(static_cast<uint32_t>(count_));
 }
 
-int default_thread_count() {
-  static const int count = [] {
+const std::vector<int>& allowed_cpus() {
+  static const std::vector<int> cpus = [] {
+    std::vector<int> list;
     cpu_set_t set;
     CPU_ZERO(&set);
-    int n = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set)
-                                                        : static_cast<int>(std::thread::hardware_concurrency());
+    if (sched_getaffinity(0, sizeof set, &set) == 0)
+      for (int cpu = 0; cpu < CPU_SETSIZE; cpu++)
+        if (CPU_ISSET(cpu, &set)) list.push_back(cpu);
+    return list;
+  }();
+  return cpus;
+}
+
+int default_thread_count() {
+  static const int count = [] {
+    int n = allowed_cpus().empty() ? static_cast<int>(std::thread::hardware_concurrency())
+                                   : static_cast<int>(allowed_cpus().size());
     // cgroup v2: "max 100000" or "150000 100000"
     std::ifstream quota_file("/sys/fs/cgroup/cpu.max");
     std::string quota;

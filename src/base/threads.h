@@ -14,6 +14,7 @@
 #include <functional>
 #include <memory>
 #include <utility>
+#include <vector>
 
 namespace pixellm {
 
@@ -44,8 +45,9 @@ class Worker {
 // run() may be called from one thread at a time, and not from inside a run.
 class ThreadPool {
  public:
-  // 0 takes default_thread_count(). At most kMaxThreads, and fewer where the system starts no more: see size().
-  explicit ThreadPool(int n_threads = 0);
+  // 0 takes default_thread_count(). At most kMaxThreads, and fewer where the system starts no more: see size(). With `pin` each
+  // thread stays on one of allowed_cpus(), in turn; the caller too, until the pool ends.
+  explicit ThreadPool(int n_threads = 0, bool pin = false);
   ~ThreadPool();
   ThreadPool(const ThreadPool&) = delete;
   ThreadPool& operator=(const ThreadPool&) = delete;
@@ -61,7 +63,9 @@ class ThreadPool {
   int n_threads_;
 };
 
-// The CPUs this process may run on (affinity and cgroup quota), at least 1.
+// The CPUs this process might run on when it first asked, in increasing order; empty where the system does not say.
+const std::vector<int>& allowed_cpus();
+// As many as allowed_cpus(), fewer where a cgroup's quota says so, at least 1.
 int default_thread_count();
 
 }  // namespace pixellm

@@ -33,8 +33,8 @@ BenchPhase phase_of(const Profile& profile, int threads, uint32_t tokens, double
 
 }  // namespace
 
-Bench::Bench(const Runtime& runtime, int threads, const BenchPlan& plan)
-    : runtime_(runtime), plan_(plan), pool_(threads), profile_(pool_.size()) {
+Bench::Bench(const Runtime& runtime, int threads, bool pin, const BenchPlan& plan)
+    : runtime_(runtime), plan_(plan), pool_(threads, pin), profile_(pool_.size()) {
   profile_.on = false;
   plan_.session.context = std::max({plan.prompt, plan.generate, 1u});
   plan_.session.profile = &profile_;
@@ -44,8 +44,9 @@ Bench::Bench(const Runtime& runtime, int threads, const BenchPlan& plan)
     tokens_.push_back(static_cast<TokenId>((7 * i + 11) % vocab_size));
 }
 
-Result<std::unique_ptr<Bench>> Bench::create(const Runtime& runtime, int threads, const BenchPlan& plan) {
-  std::unique_ptr<Bench> bench(new Bench(runtime, threads, plan));
+Result<std::unique_ptr<Bench>> Bench::create(const Runtime& runtime, int threads, bool pin,
+                                             const BenchPlan& plan) {
+  std::unique_ptr<Bench> bench(new Bench(runtime, threads, pin, plan));
   const uint32_t most = plan.sequences.empty() ? 1 : *std::ranges::max_element(plan.sequences);
   for (uint32_t i = 0; i < most; i++)
     bench->sessions_.push_back(

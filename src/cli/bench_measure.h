@@ -39,11 +39,12 @@ struct Measured {
 // A model's sessions for one number of threads. runtime must outlive it.
 class Bench {
  public:
-  static Result<std::unique_ptr<Bench>> create(const Runtime& runtime, int threads, const BenchPlan& plan);
+  static Result<std::unique_ptr<Bench>> create(const Runtime& runtime, int threads, bool pin,
+                                               const BenchPlan& plan);
   Result<Measured> measure();
 
  private:
-  Bench(const Runtime& runtime, int threads, const BenchPlan& plan);
+  Bench(const Runtime& runtime, int threads, bool pin, const BenchPlan& plan);
   Result<double> speed(uint32_t tokens, size_t step);
   Result<BenchPhase> profiled(uint32_t tokens, size_t step);
   Result<double> together(uint32_t count);

@@ -26,7 +26,7 @@ Result<void> run_bench(BenchFlags& flags) {
   flags.plan.with_profile = flags.roofline || flags.profile;
   const Runtime runtime = PIXELLM_TRY(Runtime::open(flags.model, flags.common, false));
   for (const int threads : flags.threads) {
-    const auto bench = PIXELLM_TRY(Bench::create(runtime, threads, flags.plan));
+    const auto bench = PIXELLM_TRY(Bench::create(runtime, threads, flags.common.pin, flags.plan));
     const BenchContext context{.plan = flags.plan,
                                .threads = threads,
                                .bytes_per_token = runtime.engine->bytes_per_token(),
@@ -76,6 +76,7 @@ int cmd_bench(int argc, char** argv) {
       ->check(positive)
       ->capture_default_str();
   add_session_options(app, flags.plan.session);
+  flags.common.add_pin_to(app);
   app.add_option("--verify", flags.common.verify, "check the picture before use: none, crc or sha256")
       ->check(CLI::IsMember({"none", "crc", "sha256"}))
       ->capture_default_str();

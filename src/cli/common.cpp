@@ -83,6 +83,10 @@ void ModelFlags::add_threads_to(CLI::App& app) {
       ->capture_default_str();
 }
 
+void ModelFlags::add_pin_to(CLI::App& app) {
+  app.add_flag("--pin", pin, "keep every thread on one CPU: steadier where nothing else runs, slower where something does");
+}
+
 VerifyLevel ModelFlags::level() const {
   if (verify == "none") return VerifyLevel::kNone;
   return verify == "sha256" ? VerifyLevel::kSha256 : VerifyLevel::kCrc;

@@ -50,8 +50,10 @@ void warn(std::string_view message);
 struct ModelFlags {
   std::string verify = "crc";
   int threads = 0;
+  bool pin = false;
   void add_to(CLI::App& app);
   void add_threads_to(CLI::App& app);   // only --threads
+  void add_pin_to(CLI::App& app);       // for commands that compute for long
   VerifyLevel level() const;
 };
 

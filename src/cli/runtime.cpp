@@ -56,7 +56,7 @@ Result<Model> open_timed(const std::string& path, VerifyLevel level, ThreadPool&
 Result<Runtime> Runtime::open(const std::string& path, const ModelFlags& flags, bool with_tokenizer) {
   const auto start = Clock::now();
   Runtime r;
-  r.pool = std::make_unique<ThreadPool>(flags.threads);
+  r.pool = std::make_unique<ThreadPool>(flags.threads, flags.pin);
   r.model = std::make_unique<Model>(PIXELLM_TRY(open_timed(path, flags.level(), *r.pool, r.verify_ms)));
   if (with_tokenizer) {
     const auto spec = PIXELLM_TRY(read_tokenizer_spec(r.model->metadata()));

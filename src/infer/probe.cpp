@@ -114,12 +114,9 @@ double measure_int8_gops(const Kernels& kernels, ThreadPool& pool) {
 // trips: one in which a thread was stopped says nothing about the cache line.
 double measure_ping_ns() {
   constexpr uint64_t kStop = ~uint64_t{0}, kGroup = 16, kMaxGroups = 4000;
-  cpu_set_t allowed;
-  CPU_ZERO(&allowed);
-  std::vector<int> cpus;
-  if (::sched_getaffinity(0, sizeof allowed, &allowed) == 0)
-    for (int cpu = 0; cpu < CPU_SETSIZE; cpu++)
-      if (CPU_ISSET(cpu, &allowed)) cpus.push_back(cpu);
+  const std::vector<int>& cpus = allowed_cpus();
+  cpu_set_t before;
+  const bool pins = cpus.size() > 1 && ::sched_getaffinity(0, sizeof before, &before) == 0;
 
   alignas(128) std::atomic<uint64_t> line{0};
   const auto wait_for = [&line](uint64_t wanted) {  // false when told to stop
@@ -146,7 +143,7 @@ double measure_ping_ns() {
   };
   ThreadPool pair(2);
   pair.run([&](Worker& w) {
-    if (cpus.size() > 1) {
+    if (pins) {
       cpu_set_t own;
       CPU_ZERO(&own);
       CPU_SET(cpus[static_cast<size_t>(w.index())], &own);
@@ -156,7 +153,7 @@ double measure_ping_ns() {
     if (w.index() == 0) return lead();
     for (uint64_t k = 0; wait_for(2 * k + 1); k++) line.store(2 * k + 2, std::memory_order_release);
   });
-  if (cpus.size() > 1) ::sched_setaffinity(0, sizeof allowed, &allowed);
+  if (pins) ::sched_setaffinity(0, sizeof before, &before);
   const auto middle = seconds.begin() + static_cast<ptrdiff_t>(seconds.size() / 2);
   std::nth_element(seconds.begin(), middle, seconds.end());
   return *middle / static_cast<double>(2 * kGroup) * 1e9;
