@@ -410,8 +410,9 @@ def story_bench(t):
         check(all(row["bytes"] > 0 and row["operations"] > 0 for row in line["roofline"][phase]), "what was read")
         same(line["profile"][phase]["tokens"], tokens, "tokens of the phase")
         check(line["profile"][phase]["gate_up"] >= 0 and "barrier" in line["profile"][phase], "operations")
-    # a token reads every weight once; the embedding's row aside
-    same(sum(row["bytes"] for row in line["roofline"]["generate"]), 4 * line["bytes_per_token"], "bytes of four tokens")
+    # a token reads every matrix once; norms and the embedding's row are the rest
+    share = sum(row["bytes"] for row in line["roofline"]["generate"]) / (4 * line["bytes_per_token"])
+    check(0.97 < share <= 1, f"{share} of the bytes of four tokens")
     text = pixellm("bench", t.model, "-p", 8, "-n", 4, "-t", 1, "-r", 1, "--roofline", "--profile")[0]
     check(b"% of reading" in text and b"barrier" in text and b"gate_up" in text, text)
     t.write("before.json", out)

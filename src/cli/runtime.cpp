@@ -4,7 +4,10 @@
 
 #include <array>
 #include <chrono>
+#include <functional>
 #include <map>
+#include <system_error>
+#include <thread>
 
 #include "base/file.h"
 #include "infer/config.h"
@@ -39,16 +42,21 @@ Result<Model> open_model(const std::string& path, VerifyLevel level, ThreadPool&
 
 namespace {
 
-// As Model::open, and says how long verification took. A model that fails is opened again: Model::open names
-// damage.
-Result<Model> open_timed(const std::string& path, VerifyLevel level, ThreadPool& pool, double& verify_ms) {
-  auto model = Model::open(path, VerifyLevel::kNone, pool);
-  if (!model) return open_model(path, level, pool);
-  const auto start = Clock::now();
-  const auto damage = model->verify(level, pool);
-  verify_ms = ms_between(start, Clock::now());
-  if (!damage || !damage->empty()) return open_model(path, level, pool);
-  return model;
+Result<Tokenizer> make_tokenizer(const Model& model) {
+  return Tokenizer::create(PIXELLM_TRY(read_tokenizer_spec(model.metadata())));
+}
+
+// Does `aside` on a thread of its own while `here` is done, or after it where there is no other thread.
+void do_both(bool may_start_thread, const std::function<void()>& aside, const std::function<void()>& here) {
+  std::thread thread;
+  try {
+    if (may_start_thread) thread = std::thread(aside);
+  } catch (const std::system_error&) {
+    // Nothing lost but time.
+  }
+  here();
+  if (thread.joinable()) return thread.join();
+  aside();
 }
 
 }  // namespace
@@ -57,11 +65,30 @@ Result<Runtime> Runtime::open(const std::string& path, const ModelFlags& flags, 
   const auto start = Clock::now();
   Runtime r;
   r.pool = std::make_unique<ThreadPool>(flags.threads, flags.pin);
-  r.model = std::make_unique<Model>(PIXELLM_TRY(open_timed(path, flags.level(), *r.pool, r.verify_ms)));
-  if (with_tokenizer) {
-    const auto spec = PIXELLM_TRY(read_tokenizer_spec(r.model->metadata()));
-    r.tokenizer = std::make_unique<Tokenizer>(PIXELLM_TRY(Tokenizer::create(spec)));
+  // What cannot be opened is tried again with verification, which may name the damage that made it so.
+  auto model = Model::open(path, VerifyLevel::kNone, *r.pool);
+  if (!model) model = open_model(path, flags.level(), *r.pool);
+  r.model = std::make_unique<Model>(PIXELLM_TRY(std::move(model)));
+
+  // A large vocabulary takes about as long to make ready as a small model to verify. What the metadata hold
+  // is checked when it is used, so that this need not wait for the verdict.
+  Result<std::vector<std::string>> damage;
+  std::optional<Result<Tokenizer>> tokenizer;
+  const auto verify = [&] {
+    const auto begin = Clock::now();
+    damage = r.model->verify(flags.level(), *r.pool);
+    r.verify_ms = ms_between(begin, Clock::now());
+  };
+  const auto add_tokenizer = [&] {
+    if (with_tokenizer) tokenizer = make_tokenizer(*r.model);
+  };
+  do_both(with_tokenizer && r.pool->size() > 1, add_tokenizer, verify);
+  // A model that fails is opened again: Model::open names the damage.
+  if (!damage || !damage->empty()) {
+    r.model = std::make_unique<Model>(PIXELLM_TRY(open_model(path, flags.level(), *r.pool)));
+    add_tokenizer();
   }
+  if (tokenizer) r.tokenizer = std::make_unique<Tokenizer>(PIXELLM_TRY(std::move(*tokenizer)));
   r.engine = std::make_unique<Engine>(PIXELLM_TRY(Engine::create(*r.model)));
   r.load_ms = ms_between(start, Clock::now()) - r.verify_ms;
   return r;
@@ -94,7 +121,7 @@ Result<std::unique_ptr<Session>> Runtime::new_session(const SessionOptions& opti
 Result<Tokenizer> open_tokenizer(const std::string& path, const ModelFlags& flags) {
   ThreadPool pool(flags.threads);
   const Model model = PIXELLM_TRY(open_model(path, flags.level(), pool));
-  return Tokenizer::create(PIXELLM_TRY(read_tokenizer_spec(model.metadata())));
+  return make_tokenizer(model);
 }
 
 void warn_of_dropped(std::string_view dropped) {

@@ -7,14 +7,16 @@
 #include <cmath>
 #include <limits>
 
-#include "infer/exp_weights.h"
 #include "infer/portable_math.h"
+#include "infer/vocabulary_loops.h"
 
 namespace pixellm {
 namespace {
 
 constexpr float kNever = -std::numeric_limits<float>::infinity();
 constexpr uint32_t kMaxPenaltyWindow = 1u << 20;
+constexpr uint32_t kMostTokens = 1u << 24;  // whose weights in units are sure to have a sum of 64 bits
+constexpr size_t kUnitBlock = 4 * kMaxBlock;
 
 Result<void> check_range(std::string_view name, float value, float low, float high,
                          bool low_is_open = false) {
@@ -25,11 +27,6 @@ Result<void> check_range(std::string_view name, float value, float low, float hi
     allowed = low == -high ? "finite values" : fmt::format("{} {}", from, low);
   return fail(ErrorCode::kInvalidArgument,
               fmt::format("sampler: {} is {}, allowed {}", name, value, allowed));
-}
-
-float score_of(uint64_t key) {
-  const auto bits = ~static_cast<uint32_t>(key >> 32);
-  return std::bit_cast<float>(bits & 0x80000000u ? bits & 0x7fffffffu : ~bits);
 }
 
 }  // namespace
@@ -59,15 +56,18 @@ Result<Sampler> Sampler::create(const SamplerOptions& options, uint32_t vocab_si
       return fail(ErrorCode::kInvalidArgument,
                   fmt::format("sampler: bias for token {}, the vocabulary has 0 to {}", id,
                               static_cast<int64_t>(vocab_size) - 1));
+  if (vocab_size > kMostTokens)
+    return fail(ErrorCode::kTooLarge,
+                fmt::format("sampler: {} tokens in the vocabulary, allowed {}", vocab_size, kMostTokens));
   Sampler s;
   s.options_ = options;
   s.vocab_size_ = vocab_size;
   s.state_ = options.seed;
   s.scores_.resize(vocab_size);
+  s.maxima_.resize((vocab_size + kMaxBlock - 1) / kMaxBlock);
   if (options.temperature > 0) {
     s.scale_ = 1.0 / static_cast<double>(options.temperature);
-    s.weights_.resize(vocab_size);
-    s.keys_.reserve(vocab_size);
+    s.reserve_for_draws();
   }
   if (s.has_penalties()) {
     const uint32_t window = options.penalty_window;
@@ -76,6 +76,20 @@ Result<Sampler> Sampler::create(const SamplerOptions& options, uint32_t vocab_si
     s.distinct_.reserve(window == 0 ? vocab_size : std::min(vocab_size, window + 1));
   }
   return s;
+}
+
+void Sampler::reserve_for_draws() {
+  const bool has_top_k = options_.top_k > 0 && options_.top_k < vocab_size_;
+  if (has_top_k) {
+    ordered_maxima_.resize(maxima_.size());
+    keys_.reserve(vocab_size_);
+    top_scores_.resize(options_.top_k);
+    select_.reserve(options_.top_k);
+  } else if (options_.top_k > 0 || options_.top_p < 1) {
+    select_.reserve(vocab_size_);
+  } else {
+    block_units_.resize((vocab_size_ + kUnitBlock - 1) / kUnitBlock);
+  }
 }
 
 bool Sampler::has_penalties() const {
@@ -111,110 +125,112 @@ std::span<const float> Sampler::adjust(std::span<const float> logits) {
 }
 
 TokenId Sampler::sample(std::span<const float> logits) {
-  adjust(logits);
-  const TokenId best_id = argmax(scores_);
-  if (options_.temperature == 0 || options_.top_k == 1 || vocab_size_ < 2 || !std::isfinite(scores_[best_id]))
-    return best_id;
-  const double best = scores_[best_id];
-  if (options_.top_k > 0) {
-    collect_top_k();
-    double total = 0;
-    for (size_t i = 0; i < keys_.size(); i++) total += weights_[i] = weight(score_of(keys_[i]), best);
-    return draw_by_rank(best, total);
+  PIXELLM_ASSERT(logits.size() == vocab_size_);
+  const bool as_they_are = options_.bias.empty() && distinct_.empty();
+  const std::span<const float> scores = as_they_are ? logits : adjust(logits);
+  vocabulary_loops().block_maxima(scores.data(), scores.size(), maxima_.data());
+  const auto top = std::ranges::max_element(maxima_);
+  const float best = top == maxima_.end() ? kNever : *top;
+  if (options_.temperature == 0 || options_.top_k == 1 || vocab_size_ < 2 || !std::isfinite(best)) {
+    if (best == kNever) return 0;
+    const auto begin = scores.begin() + (top - maxima_.begin()) * static_cast<ptrdiff_t>(kMaxBlock);
+    return static_cast<TokenId>(std::find(begin, scores.end(), best) - scores.begin());
   }
-  exp_weights(scores_, best, scale_, weights_);
-  if (options_.top_p < 1) return draw_by_rank(best, collect_nucleus());
-  return draw_by_id();
-}
-
-// The weight of the best token is 1. The same bits as exp_weights.
-double Sampler::weight(float score, double best) const {
-  return portable_exp((static_cast<double>(score) - best) * scale_);
+  if (options_.top_k == 0 && options_.top_p == 1) return sample_by_id(scores, best);
+  if (options_.top_k == 0 || options_.top_k >= vocab_size_) return sample_by_rank(scores, best);
+  collect_top_k(scores);
+  for (size_t i = 0; i < keys_.size(); i++)
+    top_scores_[i] = scores[static_cast<size_t>(rank_key_id(keys_[i]))];
+  return rank_key_id(keys_[static_cast<size_t>(sample_by_rank(top_scores_, best))]);
 }
 
 // keys_: the top_k best tokens, in order.
-void Sampler::collect_top_k() {
-  const size_t k = std::min<size_t>(options_.top_k, vocab_size_);
-  keys_.clear();
-  for (uint32_t i = 0; i < k; i++) keys_.push_back(rank_key(scores_[i], static_cast<TokenId>(i)));
-  std::make_heap(keys_.begin(), keys_.end());
-  float worst = score_of(keys_.front());
-  for (uint32_t i = static_cast<uint32_t>(k); i < vocab_size_; i++) {
-    if (!(scores_[i] > worst)) continue;  // an equal one has the larger id
-    std::pop_heap(keys_.begin(), keys_.end());
-    keys_.back() = rank_key(scores_[i], static_cast<TokenId>(i));
-    std::push_heap(keys_.begin(), keys_.end());
-    worst = score_of(keys_.front());
+void Sampler::collect_top_k(std::span<const float> scores) {
+  const size_t k = options_.top_k;
+  // So many blocks have a maximum not below `least`, so that the k best are not below it either.
+  float least = kNever;
+  if (k <= maxima_.size()) {
+    const auto kth = ordered_maxima_.begin() + static_cast<ptrdiff_t>(k) - 1;
+    std::ranges::copy(maxima_, ordered_maxima_.begin());
+    std::nth_element(ordered_maxima_.begin(), kth, ordered_maxima_.end(), std::greater<>());
+    least = *kth;
   }
-  std::sort_heap(keys_.begin(), keys_.end());
-}
-
-// keys_: every token that top-p and min-p may keep, in no order. All tokens lighter than the bound together
-// weigh less than what top-p leaves out. Returns the weight of the whole vocabulary.
-double Sampler::collect_nucleus() {
-  double total = 0;
-  for (const double w : weights_) total += w;
-  const double left_out = total * (1.0 - static_cast<double>(options_.top_p));
-  const double bound = std::max(left_out / vocab_size_, static_cast<double>(options_.min_p));
   keys_.clear();
-  for (uint32_t i = 0; i < vocab_size_; i++)
-    if (weights_[i] >= bound) keys_.push_back(rank_key(scores_[i], static_cast<TokenId>(i)));
-  return total;
-}
-
-// Cuts keys_ by top-p (of `total`) and min-p, and draws. Only as many keys are sorted as the cut needs, in
-// steps that grow.
-TokenId Sampler::draw_by_rank(double best, double total) {
-  const double wanted = options_.top_p < 1 ? total * static_cast<double>(options_.top_p)
-                                           : std::numeric_limits<double>::infinity();
-  const double least = options_.min_p;
-  double reached = 0;
-  size_t kept = 0, sorted = options_.top_k > 0 ? keys_.size() : 0;
-  while (kept < keys_.size() && reached < wanted) {
-    if (kept == sorted) {
-      const auto from = keys_.begin() + static_cast<ptrdiff_t>(sorted);
-      sorted = std::min(keys_.size(), std::max<size_t>(256, sorted * 4));
-      const auto to = keys_.begin() + static_cast<ptrdiff_t>(sorted);
-      if (to != keys_.end()) std::nth_element(from, to, keys_.end());
-      std::sort(from, to);
+  size_t room = k;  // for scores equal to `least`: the first by id
+  for (size_t b = 0; b < maxima_.size(); b++) {
+    if (maxima_[b] < least || (maxima_[b] == least && room == 0)) continue;
+    const size_t end = std::min(scores.size(), (b + 1) * kMaxBlock);
+    for (size_t i = b * kMaxBlock; i < end; i++) {
+      const float score = std::isnan(scores[i]) ? kNever : scores[i];
+      if (score < least || (score == least && room == 0)) continue;
+      room -= score == least;
+      keys_.push_back(rank_key(score, static_cast<TokenId>(i)));
     }
-    const double w = weight(score_of(keys_[kept]), best);
-    if (w < least && kept > 0) break;
-    weights_[kept++] = w;
-    reached += w;
   }
-  const double mark = uniform() * reached;
-  double passed = 0;
-  size_t chosen = 0;
-  for (; chosen + 1 < kept; chosen++)
-    if (mark < (passed += weights_[chosen])) break;
-  return rank_key_id(keys_[chosen]);
+  const auto end_of_top = keys_.begin() + static_cast<ptrdiff_t>(k);
+  if (end_of_top != keys_.end()) std::nth_element(keys_.begin(), end_of_top, keys_.end());
+  keys_.erase(end_of_top, keys_.end());
+  std::ranges::sort(keys_);
 }
 
-TokenId Sampler::draw_by_id() {
-  const double least = options_.min_p;
-  double total = 0;
-  for (double& w : weights_) {
-    if (w < least) w = 0;
-    total += w;
-  }
-  const double mark = uniform() * total;
-  double passed = 0;
-  size_t chosen = 0;
-  for (size_t i = 0; i < weights_.size(); i++) {
-    if (weights_[i] == 0) continue;
-    chosen = i;
-    if (mark < (passed += weights_[i])) break;
-  }
-  return static_cast<TokenId>(chosen);
+// The least score that min-p keeps.
+float Sampler::min_p_cut(float best) const {
+  constexpr float kMost = std::numeric_limits<float>::max();
+  if (options_.min_p == 0) return kNever;
+  const double cut = best + static_cast<double>(options_.temperature) * portable_log(options_.min_p);
+  if (cut < -static_cast<double>(kMost)) return -kMost;
+  const auto nearest = static_cast<float>(cut);
+  return static_cast<double>(nearest) < cut ? std::nextafter(nearest, kMost) : nearest;
 }
 
-// splitmix64 (Steele, Lea, Flood 2014); the upper 53 bits as a multiple of 2^-53 in [0, 1).
-double Sampler::uniform() {
+// The place in `scores`, of which `best` is the largest.
+TokenId Sampler::sample_by_rank(std::span<const float> scores, float best) {
+  const UnitSums sums = select_.load(scores, best, scale_, min_p_cut(best));
+  uint64_t kept = sums.kept;
+  if (options_.top_p < 1) {
+    const double part = static_cast<double>(sums.all) * static_cast<double>(options_.top_p);
+    const auto wanted = std::max<uint64_t>(1, static_cast<uint64_t>(std::ceil(part)));
+    if (wanted < kept) {
+      const RankSelect::Found last = select_.find(wanted - 1);
+      kept = last.before + last.units;
+    }
+  }
+  return static_cast<TokenId>(select_.find(draw(kept)).place);
+}
+
+TokenId Sampler::sample_by_id(std::span<const float> scores, float best) {
+  const float cut = min_p_cut(best);
+  std::array<uint64_t, kUnitBlock> units;
+  const auto weigh = [&](size_t block) -> uint64_t {
+    const size_t begin = block * kUnitBlock, n = std::min(kUnitBlock, scores.size() - begin);
+    return vocabulary_loops().weigh(&scores[begin], n, best, scale_, cut, units.data()).kept;
+  };
+  uint64_t total = 0;
+  for (size_t b = 0; b < block_units_.size(); b++) {
+    const auto first = maxima_.begin() + static_cast<ptrdiff_t>(b * kUnitBlock / kMaxBlock);
+    const auto end = maxima_.end() - first > 4 ? first + 4 : maxima_.end();
+    total += block_units_[b] = *std::max_element(first, end) < cut ? 0 : weigh(b);
+  }
+  uint64_t left = draw(total);
+  size_t block = 0;
+  while (left >= block_units_[block]) left -= block_units_[block++];
+  weigh(block);
+  size_t i = 0;
+  for (;; i++) {
+    if (!(scores[block * kUnitBlock + i] >= cut)) continue;
+    if (left < units[i]) break;
+    left -= units[i];
+  }
+  return static_cast<TokenId>(block * kUnitBlock + i);
+}
+
+// A number below `units`, from splitmix64 (Steele, Lea, Flood 2014).
+uint64_t Sampler::draw(uint64_t units) {
   uint64_t z = state_ += 0x9e3779b97f4a7c15u;
   z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
   z = (z ^ z >> 27) * 0x94d049bb133111ebu;
-  return static_cast<double>((z ^ z >> 31) >> 11) * 0x1p-53;
+  z ^= z >> 31;
+  return static_cast<uint64_t>(static_cast<unsigned __int128>(z) * units >> 64);
 }
 
 double log_sum_exp(std::span<const float> logits) {
@@ -225,18 +241,15 @@ double log_sum_exp(std::span<const float> logits) {
   std::array<double, 512> part;
   for (size_t i = 0; i < logits.size(); i += part.size()) {
     const size_t n = std::min(part.size(), logits.size() - i);
-    exp_weights(logits.subspan(i, n), best, 1.0, part);
+    vocabulary_loops().exp_weights(&logits[i], n, best, 1.0, part.data());
     for (size_t j = 0; j < n; j++) sum += part[j];
   }
   return best + portable_log(sum);
 }
 
 TokenId argmax(std::span<const float> logits) {
-  size_t best = 0;
-  float score = kNever;
-  for (size_t i = 0; i < logits.size(); i++)
-    if (logits[i] > score) score = logits[i], best = i;
-  return static_cast<TokenId>(best);
+  const float best = vocabulary_loops().largest(logits.data(), logits.size());
+  return best == kNever ? 0 : static_cast<TokenId>(std::ranges::find(logits, best) - logits.begin());
 }
 
 }  // namespace pixellm

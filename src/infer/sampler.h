@@ -1,9 +1,11 @@
-// From logits to the next token. Same seed and options, same tokens, on every machine and thread count: basic
-// operations in one fixed order, and exp from portable_math.h.
+// From logits to the next token. Same seed and options, same tokens, on every machine and thread count:
+// weights come from basic operations in one fixed order and are added as integers. Time grows with the
+// vocabulary, not with how flat the distribution is; nothing is sorted but what top-k keeps and a few hundred
+// tokens around a cut.
 //
-//   auto sampler = PIXELLM_TRY(Sampler::create({.temperature = 0.8f, .top_p = 0.95f, .seed = 1},
-//   vocab_size)); for (TokenId id : prompt) sampler.accept(id); TokenId next =
-//   sampler.sample(session.logits());
+//   auto sampler = PIXELLM_TRY(Sampler::create({.temperature = 0.8f, .seed = 1}, vocab_size));
+//   for (TokenId id : prompt) sampler.accept(id);
+//   TokenId next = sampler.sample(session.logits());
 // One thread at a time. sample() and accept() allocate nothing. A copy goes on independently from the same
 // state.
 #pragma once
@@ -14,6 +16,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "infer/rank_select.h"
 #include "tokenizer/tokenizer.h"
 
 namespace pixellm {
@@ -34,9 +37,13 @@ struct SamplerOptions {
 Result<void> validate(const SamplerOptions& options);
 
 // Order: bias, penalties, (greedy: the smallest id among the largest), top-k, temperature, top-p, min-p,
-// draw. top-p keeps the fewest of the likeliest tokens whose probabilities reach it; min-p drops what is less
-// likely than min_p times the best. A NaN logit counts as -inf; when nothing is left, token 0. Draw:
-// splitmix64 with the seed as its first state, 53 bits a token, along the kept tokens' cumulative weights.
+// draw. Equal scores rank by id. A NaN logit counts as -inf; when nothing is left, token 0.
+// Weights: exp((score - best) / temperature) in whole units of 2^-39, so that sums are exact and their order
+// is free: a token less likely than 2^-40 of the best is never drawn. top-p keeps the fewest of the likeliest
+// tokens whose weights reach it, rounded up, of the sum; min-p drops scores below best + temperature *
+// log(min_p). Draw: splitmix64 with the seed as its first state, one number r a token; the chosen token is
+// the one that holds unit floor(r * kept / 2^64) of the kept tokens' units, laid out by rank when there is a
+// top-k or top-p, by id when there is none.
 class Sampler {
  public:
   static Result<Sampler> create(const SamplerOptions& options, uint32_t vocab_size);
@@ -49,12 +56,12 @@ class Sampler {
  private:
   Sampler() = default;
   bool has_penalties() const;
-  void collect_top_k();
-  double collect_nucleus();
-  TokenId draw_by_rank(double best, double total);
-  TokenId draw_by_id();
-  double weight(float score, double best) const;
-  double uniform();
+  void reserve_for_draws();
+  TokenId sample_by_rank(std::span<const float> scores, float best);
+  TokenId sample_by_id(std::span<const float> scores, float best);
+  void collect_top_k(std::span<const float> scores);
+  float min_p_cut(float best) const;
+  uint64_t draw(uint64_t units);
 
   SamplerOptions options_;
   uint32_t vocab_size_ = 0;
@@ -64,8 +71,12 @@ class Sampler {
   size_t window_next_ = 0;
   std::vector<uint32_t> counts_;  // [vocab_size], with penalties only
   std::vector<float> scores_;     // [vocab_size]
-  std::vector<double> weights_;   // [vocab_size], with a temperature only
-  std::vector<uint64_t> keys_;    // rank keys of the tokens that may be drawn; up to vocab_size
+  std::vector<float> maxima_;     // of blocks of scores
+  std::vector<float> ordered_maxima_;
+  std::vector<uint64_t> block_units_;  // kept units of larger blocks, where tokens are drawn by id
+  std::vector<uint64_t> keys_;         // rank keys of the top_k best; up to vocab_size
+  std::vector<float> top_scores_;      // of keys_
+  RankSelect select_;
 };
 
 // A number that sorts ascending as scores sort descending, equal scores by ascending id. No NaN.

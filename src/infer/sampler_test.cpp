@@ -9,8 +9,8 @@
 #include <map>
 #include <numeric>
 
-#include "infer/exp_weights.h"
 #include "infer/portable_math.h"
+#include "infer/vocabulary_loops.h"
 
 namespace pixellm {
 namespace {
@@ -71,19 +71,6 @@ TEST(PortableMath, AgreesWithTheLibrary) {
   }
   for (double x = -1e-3; x < 1e-3; x += 1e-6) EXPECT_NEAR(portable_exp(x), std::exp(x), 3e-16);
   for (double x = 0.5; x < 2.0; x += 1e-4) EXPECT_NEAR(portable_log(x), std::log(x), 2e-16);
-}
-
-TEST(PortableMath, WholeVectorsGiveTheSameBits) {
-  for (const size_t n : {0, 1, 7, 8, 9, 1000}) {
-    auto scores = random_logits(n, n + 1);
-    if (n > 3) scores[1] = -kInf, scores[2] = kNan, scores[3] = -1e30f;
-    std::vector<double> wide(n), plain(n), one(n);
-    exp_weights(scores, 9.5, 0.7, wide);
-    exp_weights_plain(scores, 9.5, 0.7, plain);
-    for (size_t i = 0; i < n; i++) one[i] = portable_exp((double{scores[i]} - 9.5) * 0.7);
-    EXPECT_EQ(wide, one);
-    EXPECT_EQ(plain, one);
-  }
 }
 
 TEST(PortableMath, Ends) {
@@ -170,7 +157,7 @@ TEST(Sampler, TheDrawsOfASeedAreFixed) {
   std::vector<TokenId> ids;
   for (int i = 0; i < 5; i++) ids.push_back(s.sample(flat));
   // splitmix64 from 1234567: 6457827717110365317, 3203168211198807973, 9817491932198370423,
-  // 4593380528125082431, 16408922859458223821; each / 2^64 * 1000.
+  // 4593380528125082431, 16408922859458223821; each * 1000 / 2^64.
   EXPECT_THAT(ids, ElementsAre(350, 173, 532, 249, 889));
 }
 
@@ -233,6 +220,124 @@ TEST(Sampler, TopPOverALargeVocabulary) {
   for (int i = 0; i < 500; i++) EXPECT_TRUE(std::ranges::binary_search(allowed, s.sample(logits)));
 }
 
+// The token that sampler.h's rules give, by sorting everything.
+class PlainSampler {
+ public:
+  explicit PlainSampler(const SamplerOptions& o) : options_(o), state_(o.seed) {}
+
+  TokenId sample(const std::vector<float>& logits) {
+    const SamplerOptions& o = options_;
+    std::vector<TokenId> ids;
+    for (size_t i = 0; i < logits.size(); i++)
+      if (logits[i] > -kInf) ids.push_back(static_cast<TokenId>(i));
+    if (ids.empty()) return 0;
+    std::ranges::stable_sort(ids, [&](TokenId a, TokenId b) { return logits[a] > logits[b]; });
+    const float best = logits[ids[0]];
+    if (o.temperature == 0 || o.top_k == 1 || best == kInf || logits.size() < 2) return ids[0];
+    if (o.top_k > 0 && o.top_k < ids.size()) ids.resize(o.top_k);
+    const std::vector<uint64_t> units = weigh(logits, ids, best);
+    const uint64_t all = std::accumulate(units.begin(), units.end(), uint64_t{0});
+    const auto wanted = static_cast<uint64_t>(std::ceil(static_cast<double>(all) * double{o.top_p}));
+    const double cut = o.min_p == 0 ? -kInf : best + o.temperature * portable_log(o.min_p);
+    uint64_t kept = 0;
+    size_t n = 0;
+    for (; n < ids.size() && logits[ids[n]] >= cut && (o.top_p == 1 || kept < wanted || n == 0); n++)
+      kept += units[n];
+    std::map<TokenId, uint64_t> by_id;
+    for (size_t i = 0; i < n; i++)
+      by_id[o.top_k > 0 || o.top_p < 1 ? static_cast<TokenId>(i) : ids[i]] = units[i];
+    uint64_t left = static_cast<uint64_t>(static_cast<unsigned __int128>(next()) * kept >> 64);
+    for (const auto& [place, u] : by_id) {
+      if (left < u) return o.top_k > 0 || o.top_p < 1 ? ids[static_cast<size_t>(place)] : place;
+      left -= u;
+    }
+    ADD_FAILURE() << "nothing drawn";
+    return -1;
+  }
+
+ private:
+  std::vector<uint64_t> weigh(const std::vector<float>& logits, const std::vector<TokenId>& ids,
+                              float best) const {
+    std::vector<float> scores;
+    for (const TokenId id : ids) scores.push_back(logits[id]);
+    std::vector<uint64_t> units(scores.size());
+    all_vocabulary_loops().front()->weigh(scores.data(), scores.size(), best,
+                                          1.0 / double{options_.temperature}, 0, units.data());
+    return units;
+  }
+  uint64_t next() {
+    uint64_t z = state_ += 0x9e3779b97f4a7c15u;
+    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
+    z = (z ^ z >> 27) * 0x94d049bb133111ebu;
+    return z ^ z >> 31;
+  }
+
+  SamplerOptions options_;
+  uint64_t state_;
+};
+
+std::vector<std::vector<float>> hard_logits(size_t n) {
+  std::vector<std::vector<float>> all(8, std::vector<float>(n));
+  uint64_t seed = n;
+  for (size_t i = 0; i < n; i++) {
+    const auto r = static_cast<float>(next_random(seed) % 1000003) / 1000003.0f;
+    all[0][i] = 3.0f * (r + static_cast<float>(next_random(seed) % 1000) / 250.0f);
+    all[1][i] = 1e-3f * (r - 0.5f);                            // nearly flat, both signs
+    all[2][i] = -0.0f;                                         // equal
+    all[3][i] = std::floor(r * 12.0f);                         // ties
+    all[4][i] = r < 0.3f ? kNan : r < 0.6f ? -kInf : 4 * r;    // gaps
+    all[5][i] = -static_cast<float>(i) * 1e-4f;                // falling
+    all[6][i] = std::ldexp(1.0f, -static_cast<int>(i % 170));  // differences from 1 to below what is normal
+    all[7][i] = r < 0.5f ? -3e38f : 3e38f * r;                 // far apart
+  }
+  all[2][n / 2] = 0.0f;
+  for (size_t i = 0; i < std::min<size_t>(n, 5); i++) all[0][n - 1 - i] = 20.0f - static_cast<float>(i);
+  return all;
+}
+
+TEST(Sampler, ChoosesWhatPlainSortingChooses) {
+  std::vector<SamplerOptions> ways;
+  for (const float temperature : {0.0f, 0.8f, 1e30f})
+    for (const uint32_t k : {0u, 1u, 40u, 700u, 1u << 20})
+      for (const float top_p : {1.0f, 0.95f, 1e-9f})
+        for (const float min_p : {0.0f, 0.05f, 1.0f})
+          ways.push_back({.temperature = temperature, .top_k = k, .top_p = top_p, .min_p = min_p});
+  for (const size_t n : {1, 2, 64, 300, 1500})
+    for (size_t kind = 0; const auto& logits : hard_logits(n)) {
+      for (SamplerOptions o : ways) {
+        o.seed = 17 * n + kind;
+        Sampler sampler = make(o, static_cast<uint32_t>(n));
+        PlainSampler plain(o);
+        for (int i = 0; i < 4; i++)
+          ASSERT_EQ(sampler.sample(logits), plain.sample(logits))
+              << n << " logits of kind " << kind << ", temperature " << o.temperature << " top-k " << o.top_k
+              << " top-p " << o.top_p << " min-p " << o.min_p;
+      }
+      kind++;
+    }
+}
+
+TEST(Sampler, ChoosesWhatPlainSortingChoosesOf150000) {
+  constexpr uint32_t kVocab = 150000;
+  for (size_t kind = 0; const auto& logits : hard_logits(kVocab)) {
+    for (SamplerOptions o : {SamplerOptions{},
+                             {.temperature = 0.8f},
+                             {.temperature = 0.8f, .top_k = 40},
+                             {.temperature = 0.8f, .top_k = 5000},
+                             {.temperature = 0.8f, .top_p = 0.95f},
+                             {.temperature = 0.8f, .min_p = 0.05f},
+                             {.temperature = 0.8f, .top_k = 40, .top_p = 0.95f, .min_p = 0.05f}}) {
+      o.seed = kind;
+      Sampler sampler = make(o, kVocab);
+      PlainSampler plain(o);
+      for (int i = 0; i < 2; i++)
+        ASSERT_EQ(sampler.sample(logits), plain.sample(logits))
+            << "kind " << kind << " top-k " << o.top_k << " top-p " << o.top_p << " min-p " << o.min_p;
+    }
+    kind++;
+  }
+}
+
 TEST(Sampler, BiasIsAddedFirst) {
   Sampler s = make({.bias = {{0, 5.0f}, {0, 6.0f}, {1, -kInf}}}, 3);
   EXPECT_EQ(s.sample(std::vector<float>{0, 100, 10}), 0);
@@ -275,6 +380,8 @@ TEST(Sampler, OptionsOutOfRangeAreNamed) {
     return s ? std::string() : s.error().message;
   };
   EXPECT_EQ(message({.temperature = -1}), "sampler: temperature is -1, allowed from 0");
+  EXPECT_EQ(Sampler::create({}, (1u << 24) + 1).error().message,
+            "sampler: 16777217 tokens in the vocabulary, allowed 16777216");
   EXPECT_THAT(message({.temperature = kNan}), HasSubstr("temperature is nan"));
   EXPECT_THAT(message({.temperature = kInf}), HasSubstr("temperature is inf"));
   EXPECT_EQ(message({.top_p = 0}), "sampler: top-p is 0, allowed above 0 to 1");

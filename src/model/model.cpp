@@ -83,8 +83,10 @@ Result<void> Model::load() {
   source_ = PIXELLM_TRY(decode_source(all.subspan(s.source, h.source_bytes)));
   PIXELLM_CHECK(validate_tensors(h, tensors_, plane_.row_bytes(), by_name_));
   PIXELLM_CHECK(validate_source(source_, tensors_, plane_.payload_bytes()));
-  const Bytes pairs = all.subspan(s.metadata, h.metadata_bytes);
-  metadata_ = PIXELLM_TRY(Metadata::parse({pairs.begin(), pairs.end()}, h.metadata_count));
+  // What is left of `head` becomes the metadata's bytes: vocabularies are large, and new memory is slow.
+  head.resize(s.metadata + h.metadata_bytes);
+  head.erase(head.begin(), head.begin() + static_cast<ptrdiff_t>(s.metadata));
+  metadata_ = PIXELLM_TRY(Metadata::parse(std::move(head), h.metadata_count));
   return check_repeated_fields(h, metadata_);
 }
 

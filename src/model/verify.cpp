@@ -60,9 +60,18 @@ std::vector<std::string> Model::describe(const PlaneDamage& damage) const {
 }
 
 Result<Digest> Model::hash_head() const {
-  std::vector<uint8_t> head(header_.first_weight_row * plane_.row_bytes());
-  PIXELLM_CHECK(plane_.read(0, head));
-  return head_digest(head);
+  // As head_digest, row by row where they lie.
+  constexpr Digest kZero{};
+  constexpr uint64_t kDigestEnd = kHeadDigestOffset + kZero.size();
+  const uint64_t n_first =
+      ceil_div(kDigestEnd, plane_.row_bytes());  // rows that the digest's place reaches into
+  std::vector<uint8_t> first(n_first * plane_.row_bytes());
+  PIXELLM_CHECK(plane_.read(0, first));
+  std::ranges::copy(kZero, first.begin() + kHeadDigestOffset);
+  Sha256 sha;
+  sha.update(first);
+  for (uint64_t row = n_first; row < header_.first_weight_row; row++) sha.update(plane_.row(row));
+  return sha.finish();
 }
 
 Result<std::vector<std::string>> Model::verify(VerifyLevel level, ThreadPool& pool,

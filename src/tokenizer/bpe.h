@@ -3,11 +3,13 @@
 #pragma once
 #include <array>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "base/error.h"
+#include "tokenizer/merge_table.h"
 #include "tokenizer/pretokenize.h"
 #include "tokenizer/vocabulary.h"
 
@@ -24,31 +26,19 @@ class BpeEncoder {
   void encode(std::string_view text, bool no_control, std::vector<TokenId>& ids, std::string* dropped) const;
 
  private:
-  struct Merge {
-    uint32_t left, right, result;
-  };
   struct Scratch;
 
-  explicit BpeEncoder(const Vocabulary& vocabulary, PreTokenizerInfo pre)
-      : vocabulary_(&vocabulary), pre_(pre) {}
-  void add_byte_symbols();
-  void add_merges(std::span<const std::string_view> merges);
-  uint32_t symbol(std::string_view text);
-  size_t pair_slot(uint32_t left, uint32_t right) const;
-  uint32_t find_rank(uint32_t left, uint32_t right) const;
-
+  BpeEncoder(const Vocabulary& vocabulary, std::span<const std::string_view> merges, PreTokenizerInfo pre);
   bool encode_whole(std::string_view word, bool no_control, Scratch& scratch,
                     std::vector<TokenId>& ids) const;
+  bool find_pair(Scratch& scratch, uint32_t left) const;
   void merge(Scratch& scratch) const;
   void emit(uint32_t symbol, bool no_control, std::vector<TokenId>& ids, std::string* dropped) const;
 
   const Vocabulary* vocabulary_;
   PreTokenizerInfo pre_;
-  StringTable extra_;  // symbols that are no tokens: number vocabulary_->size() + index
-  std::array<uint32_t, 256> byte_symbols_{};
+  MergeTable merges_;
   std::array<TokenId, 256> raw_byte_tokens_{};  // tokens whose text is that one byte, -1 where there is none
-  std::vector<Merge> merges_;                   // by rank
-  std::vector<uint32_t> pairs_;  // rank + 1 by hash of the pair, 0: free; a power of two, at most half full
 };
 
 }  // namespace pixellm

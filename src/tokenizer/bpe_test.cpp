@@ -2,6 +2,9 @@
 // here.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <deque>
+
 #include "tokenizer/test_vocabulary.h"
 
 namespace pixellm {
@@ -84,6 +87,84 @@ TEST(Bpe, LongRuns) {
       EXPECT_GE(ids.size(), text.size() / 4);
       if (c != '\xFF') {
         EXPECT_EQ(tokenizer.decode(ids), text);
+      }
+    }
+  }
+}
+
+// Byte-level BPE from its definition: again and again the first merge of the list that fits anywhere.
+Ids merge_plainly(const TokenizerSpec& spec, std::string_view word) {
+  std::vector<std::string> parts;
+  for (const char c : word) parts.emplace_back(1, c);
+  for (bool changed = true; changed;) {
+    changed = false;
+    for (const std::string_view merge : spec.merges) {
+      for (size_t i = 0; i + 1 < parts.size() && !changed; ++i) {
+        if (parts[i] + " " + parts[i + 1] != merge) continue;
+        parts[i] += parts[i + 1];
+        parts.erase(parts.begin() + static_cast<ptrdiff_t>(i) + 1);
+        changed = true;
+      }
+      if (changed) break;
+    }
+  }
+  Ids ids;
+  for (const std::string& part : parts) {
+    const auto whole = std::ranges::find(spec.tokens, part);
+    if (whole != spec.tokens.end()) {
+      ids.push_back(static_cast<TokenId>(whole - spec.tokens.begin()));
+      continue;
+    }
+    for (const char c : part) ids.push_back(static_cast<TokenId>(static_cast<uint8_t>(c)));
+  }
+  return ids;
+}
+
+// Random vocabularies over few letters: merges in the order of their results, results with several merges,
+// merges out of order, results that are no tokens, the same pair twice.
+TEST(Bpe, MergesAsDefined) {
+  uint64_t state = 1;
+  const auto random = [&](size_t n) {
+    state = state * 6364136223846793005u + 1442695040888963407u;
+    return static_cast<size_t>(state >> 33) % n;
+  };
+  for (int round = 0; round < 60; ++round) {
+    TestVocabulary v = TestVocabulary::byte_level("gpt-2");
+    v.spec.merges.clear();
+    std::deque<std::string> merges;
+    std::vector<std::string> parts = {"a", "b", "c", "d"};
+    for (int i = 0; i < 40; ++i) {
+      const std::string left = parts[random(parts.size())], right = parts[random(parts.size())];
+      const std::string result = left + right;
+      v.spec.merges.push_back(merges.emplace_back(left + " " + right));
+      if (random(8) == 0) v.spec.merges.push_back(v.spec.merges[random(v.spec.merges.size())]);
+      if (result.size() > 2 && random(3) == 0)
+        v.spec.merges.push_back(merges.emplace_back(result.substr(0, 1) + " " + result.substr(1)));
+      if (std::ranges::find(parts, result) == parts.end()) parts.push_back(result);
+      const bool known = std::ranges::find(v.spec.tokens, result) != v.spec.tokens.end();
+      if (!known && random(6) != 0) v.add(result);
+    }
+    if (round % 3 == 2)
+      for (size_t i = 0; i < v.spec.merges.size(); ++i)
+        std::swap(v.spec.merges[i], v.spec.merges[random(v.spec.merges.size())]);
+    const Tokenizer tokenizer = v.tokenizer();
+    Ids all;
+    std::string text;
+    for (int i = 0; i < 400; ++i) {
+      std::string word;
+      for (size_t n = 1 + random(40); n > 0; --n) word += static_cast<char>('a' + random(4));
+      const Ids want = merge_plainly(v.spec, word);
+      ASSERT_EQ(tokenizer.encode(word, false), want) << "round " << round << ", " << word;
+      all.insert(all.end(), want.begin(), want.end());
+      all.push_back('\n');
+      text += word + "\n";
+      if (i == 399) {  // a text long enough for the table of all merges, several times the same
+        std::string long_text;
+        Ids long_ids;
+        while (long_text.size() < 20000)
+          long_text += text, long_ids.insert(long_ids.end(), all.begin(), all.end());
+        ASSERT_EQ(tokenizer.encode(long_text, false), long_ids) << "round " << round;
+        ASSERT_EQ(tokenizer.encode(word, false), want);
       }
     }
   }

@@ -65,14 +65,13 @@ void add_default_ids(TokenizerSpec& spec) {
 
 class ListedTokens final : public TokenizerModel {
  public:
-  static MadeTokenizerModel create(const TokenizerSpec& given) {
-    const bool is_bpe = given.model == "gpt2";
-    const auto pre = find_pre_tokenizer(given.pre);
+  static MadeTokenizerModel create(TokenizerSpec spec) {
+    const bool is_bpe = spec.model == "gpt2";
+    const auto pre = find_pre_tokenizer(spec.pre);
     if (is_bpe && !pre) {
       return fail(ErrorCode::kUnsupported,
-                  fmt::format("tokenizer: pre-tokenizer \"{}\" is not implemented", given.pre));
+                  fmt::format("tokenizer: pre-tokenizer \"{}\" is not implemented", spec.pre));
     }
-    TokenizerSpec spec = given;
     if (!is_bpe) add_default_ids(spec);
     PIXELLM_CHECK(check_ids(spec));
 
@@ -147,6 +146,6 @@ class ListedTokens final : public TokenizerModel {
 
 }  // namespace
 
-MadeTokenizerModel make_listed_tokens(const TokenizerSpec& spec) { return ListedTokens::create(spec); }
+MadeTokenizerModel make_listed_tokens(TokenizerSpec spec) { return ListedTokens::create(std::move(spec)); }
 
 }  // namespace pixellm

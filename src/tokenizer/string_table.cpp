@@ -38,9 +38,16 @@ void StringTable::reserve(size_t count, size_t total_bytes) {
   if (n_slots > slots_.size()) rehash(n_slots);
 }
 
-std::pair<uint32_t, bool> StringTable::add(std::string_view text) {
-  if ((ends_.size() + 1) * 4 > slots_.size() * 3) rehash(std::max(kFewestSlots, slots_.size() * 2));
+uint32_t StringTable::begin_add(std::string_view text) const {
   const uint32_t hash = hash_of(text);
+  if (!slots_.empty()) __builtin_prefetch(&slots_[hash & (slots_.size() - 1)], 1);
+  return hash;
+}
+
+std::pair<uint32_t, bool> StringTable::add(std::string_view text) { return finish_add(text, hash_of(text)); }
+
+std::pair<uint32_t, bool> StringTable::finish_add(std::string_view text, uint32_t hash) {
+  if ((ends_.size() + 1) * 4 > slots_.size() * 3) rehash(std::max(kFewestSlots, slots_.size() * 2));
   Slot& slot = slots_[probe(text, hash)];
   if (slot.index_plus_1 != 0) return {slot.index_plus_1 - 1, false};
   bytes_.append(text);

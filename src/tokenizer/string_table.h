@@ -20,6 +20,11 @@ class StringTable {
   std::pair<uint32_t, bool> add(std::string_view text);
   std::optional<uint32_t> find(std::string_view text) const;
 
+  // add() in two steps, for many texts one after the other: begin_add some texts ahead of finish_add with its
+  // result, so that memory is there when it is needed. Nothing is to be reserved in between.
+  uint32_t begin_add(std::string_view text) const;
+  std::pair<uint32_t, bool> finish_add(std::string_view text, uint32_t begun);
+
   // Indices of many texts at once, kNone for those that are not there; several times as fast as one by one.
   // Requires found.size() == texts.size().
   void find_all(std::span<const std::string_view> texts, std::span<uint32_t> found) const;

@@ -14,8 +14,9 @@ Tokenizer::Tokenizer(Tokenizer&&) noexcept = default;
 Tokenizer& Tokenizer::operator=(Tokenizer&&) noexcept = default;
 Tokenizer::~Tokenizer() = default;
 
-Result<Tokenizer> Tokenizer::create(const TokenizerSpec& spec) {
-  if (spec.model == "gpt2" || spec.model == "llama") return Tokenizer(PIXELLM_TRY(make_listed_tokens(spec)));
+Result<Tokenizer> Tokenizer::create(TokenizerSpec spec) {
+  if (spec.model == "gpt2" || spec.model == "llama")
+    return Tokenizer(PIXELLM_TRY(make_listed_tokens(std::move(spec))));
   if (spec.model == kCodePointModel) return Tokenizer(PIXELLM_TRY(make_code_points(spec)));
   return fail(ErrorCode::kUnsupported,
               fmt::format("tokenizer: model \"{}\" is not implemented; gpt2, llama and {} are", spec.model,

@@ -63,7 +63,7 @@ class Tokenizer {
   // kUnsupported names a model or pre-tokenizer that is not implemented; kCorrupt what contradicts itself (an
   // id out of range, fewer kinds or scores than tokens, two tokens of one text, a score that is no number);
   // kTooLarge above 2^24 tokens or merges. A merge that is no pair, or whose result is no token, is no error.
-  static Result<Tokenizer> create(const TokenizerSpec& spec);
+  static Result<Tokenizer> create(TokenizerSpec spec);
   Tokenizer(Tokenizer&&) noexcept;
   Tokenizer& operator=(Tokenizer&&) noexcept;
   ~Tokenizer();

@@ -35,7 +35,7 @@ class TokenizerModel {
 using MadeTokenizerModel = Result<std::unique_ptr<const TokenizerModel>>;
 
 // Models gpt2 and llama: a list of token texts (listed_tokens.cpp).
-MadeTokenizerModel make_listed_tokens(const TokenizerSpec& spec);
+MadeTokenizerModel make_listed_tokens(TokenizerSpec spec);
 
 // Model code-point: ids are code points, there is no list (code_points.cpp).
 MadeTokenizerModel make_code_points(const TokenizerSpec& spec);

@@ -102,10 +102,14 @@ Result<void> Vocabulary::add_tokens(const TokenizerSpec& spec) {
   size_t total_bytes = 0;
   for (const std::string_view token : spec.tokens) total_bytes += token.size();
   texts_.reserve(n_tokens, total_bytes);
+  constexpr size_t kAhead = 16;
+  std::array<uint32_t, kAhead> begun;
+  for (size_t id = 0; id < std::min(kAhead, n_tokens); ++id) begun[id] = texts_.begin_add(spec.tokens[id]);
   for (size_t id = 0; id < n_tokens; ++id) {
     const bool empty = spec.tokens[id].empty();
-    const auto [index, is_new] =
-        empty ? texts_.add(fmt::format("[EMPTY_{}]", id)) : texts_.add(spec.tokens[id]);
+    const auto [index, is_new] = empty ? texts_.add(fmt::format("[EMPTY_{}]", id))
+                                       : texts_.finish_add(spec.tokens[id], begun[id % kAhead]);
+    if (id + kAhead < n_tokens) begun[id % kAhead] = texts_.begin_add(spec.tokens[id + kAhead]);
     if (!is_new) {
       return fail(ErrorCode::kCorrupt,
                   fmt::format("tokenizer: tokens {} and {} have the same text", index, id));
