@@ -13,6 +13,8 @@ constexpr IsaParts kIsas[] = {{Isa::kNeon, "neon", has_neon, neon::fill_ops, neo
 
 }  // namespace
 
+const uint64_t g_prefetch_bytes = 0;
+
 std::span<const IsaParts> built_isas() { return kIsas; }
 
 }  // namespace pixellm

@@ -1,3 +1,5 @@
+#include <cpuid.h>
+
 #include "kernels/kernel_parts.h"
 
 namespace pixellm {
@@ -16,6 +18,14 @@ bool has_avx512bw() {
 
 bool has_avx512() { return has_avx512bw() && __builtin_cpu_supports("avx512vnni"); }
 
+// AMD's family is 25 for Zen 3 and 4, 26 for Zen 5.
+uint64_t best_prefetch() {
+  unsigned a = 0, b = 0, c = 0, d = 0;
+  if (__get_cpuid(1, &a, &b, &c, &d) == 0) return 0;
+  const unsigned family = (a >> 8 & 15) + ((a >> 8 & 15) == 15 ? a >> 20 & 255 : 0);
+  return __builtin_cpu_is("amd") && family >= 26 ? 4096 : 0;
+}
+
 constexpr IsaParts kIsas[] = {
     {Isa::kAvx2, "avx2", has_avx2, avx2::fill_ops, avx2::fill_matmul},
     {Isa::kAvxVnni, "avxvnni", has_avxvnni, avx2::fill_ops, avxvnni::fill_matmul},
@@ -24,6 +34,8 @@ constexpr IsaParts kIsas[] = {
 };
 
 }  // namespace
+
+const uint64_t g_prefetch_bytes = best_prefetch();
 
 std::span<const IsaParts> built_isas() { return kIsas; }
 

@@ -40,6 +40,11 @@ struct IsaParts {
   void (*fill_matmul)(Kernels&);
 };
 
+// How far ahead of the loads of a few tokens' product its cells are fetched, for this CPU; set before main() and defined
+// beside built_isas(). Zen 5 loses the K types' cells by itself: 44 to 56 % of read bandwidth with 0, 80 to 95 % with 4096. On
+// Zen 4 it is the other way round: 91 to 100 % with 0, 56 to 82 % with 1024 to 8192.
+extern const uint64_t g_prefetch_bytes;
+
 // The vector ISAs in this build, worst first. Defined by isas_x86.cpp, isas_arm.cpp or isas_none.cpp, chosen
 // by processor.
 std::span<const IsaParts> built_isas();

@@ -7,14 +7,10 @@ using Dword = int32_t __attribute__((may_alias));
 PIXELLM_INLINE F32x16 load_halves(const uint8_t* p) { return load_f16(reinterpret_cast<const uint16_t*>(p)); }
 PIXELLM_INLINE I32x16 splat_byte(uint32_t b) { return set1_int(static_cast<int32_t>(b * 0x01010101u)); }
 
-// How far ahead of the loads of a single token's product its cells are fetched. Measured on Zen 5, whose own
-// prefetchers lose the K types' cells: 44 to 56 % of read bandwidth without, 80 to 95 % with.
-inline constexpr uint64_t kPrefetchBytes = 4096;
-
 // A load that the compiler may neither repeat nor fold into several instructions, for cells that come from
 // memory.
 PIXELLM_INLINE I32x16 load_stream(const uint8_t* p) {
-  __builtin_prefetch(p + kPrefetchBytes);
+  if (g_prefetch_bytes != 0) __builtin_prefetch(p + g_prefetch_bytes);
   I32x16 v = load_int(p);
   keep_in_registers(v);
   return v;

@@ -29,7 +29,7 @@ PIXELLM_INLINE void multiply_float_cell(const uint8_t* const (&cell)[R], const f
     if constexpr (P == 1) {
       PIXELLM_UNROLL for (uint64_t line = 0; line < 4 * F::kColumnBytes; line += 64) {
         PIXELLM_UNROLL for (int r = 0; r < R; r++)
-            __builtin_prefetch(cell[r] + column * F::kColumnBytes + line + kPrefetchBytes);
+            __builtin_prefetch(cell[r] + column * F::kColumnBytes + line + g_prefetch_bytes);
       }
     }
     PIXELLM_UNROLL for (uint64_t i = 0; i < 4; i++) {

@@ -218,7 +218,7 @@ __attribute__((noinline)) void multiply_few(const CellMatrixView& w, uint64_t gr
     for (uint64_t i = 0; i < n_cells; i++, blocks += F::kBlocks) {
       const uint8_t* cell[1];
       walk.next(1, cell, 1);
-      if constexpr (!kSpanFits<F, P>) fetch_part<F>(cell[0] + kPrefetchBytes, 0, 1);
+      if constexpr (!kSpanFits<F, P>) fetch_part<F>(cell[0] + g_prefetch_bytes, 0, 1);
       const typename F::Head head[1] = {F::head(cell[0])};
       if constexpr (kSpanFits<F, P>)
         multiply_cell_once<F, kPlanes, P>(cell, head, blocks, acc);
