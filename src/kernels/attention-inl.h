@@ -35,6 +35,11 @@ PIXELLM_INLINE AttentionSpan attention_span(const AttentionArgs& a, uint32_t chu
   return {first / 16, last / 16 - first / 16 + 1};
 }
 
+// A few queries (a single token's) wait for the cache's memory, which lies in runs too short for a CPU's own
+// prefetchers: the next blocks of keys and the values some positions on are fetched.
+inline constexpr int kFewQueries = 4;
+inline constexpr uint64_t kValuesAhead = 24;
+
 // Scores of kQueries queries against the span's blocks [begin, end), kBlocks at a time, then half as many.
 template <class Cache, int kQueries, int kBlocks>
 inline void score_blocks(const AttentionArgs& a, const float* const* queries, const AttentionSpan& span,
@@ -47,6 +52,11 @@ inline void score_blocks(const AttentionArgs& a, const float* const* queries, co
     PIXELLM_UNROLL for (int i = 0; i < kQueries; i++) PIXELLM_UNROLL for (int b = 0; b < kBlocks; b++)
         dot[i][b] = zero();
     for (uint32_t d = 0; d < a.head_dim; d++, key += 16) {
+      if constexpr (kQueries <= kFewQueries) {
+        if (d % 2 == 0)
+          PIXELLM_UNROLL for (uint64_t b = 0; b < kBlocks; b++)
+              __builtin_prefetch(key + (b + kBlocks) * block_elements);
+      }
       F32x16 k[kBlocks];
       PIXELLM_UNROLL for (int b = 0; b < kBlocks; b++) k[b] =
           Cache::load16(key + static_cast<uint64_t>(b) * block_elements);
@@ -111,6 +121,10 @@ inline void sum_values(const AttentionArgs& a, const typename Cache::Element* va
     PIXELLM_UNROLL for (int i = 0; i < kQueries; i++) PIXELLM_UNROLL for (int s = 0; s < kSlices; s++)
         sum[i][s] = zero();
     for (uint64_t j = 0; j < n_positions; j++, value += a.head_dim) {
+      if constexpr (kQueries <= kFewQueries) {
+        PIXELLM_UNROLL for (int s = 0; s < kSlices; s += 2)
+            __builtin_prefetch(value + kValuesAhead * static_cast<uint64_t>(a.head_dim) + 16 * s);
+      }
       F32x16 v[kSlices];
       PIXELLM_UNROLL for (int s = 0; s < kSlices; s++) v[s] = Cache::load16(value + 16 * s);
       PIXELLM_UNROLL for (int i = 0; i < kQueries; i++) {
