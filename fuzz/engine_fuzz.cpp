@@ -155,7 +155,7 @@ std::vector<uint8_t> picture(const ModelPlan& plan, uint8_t fill) {
   const PxifHeader header{.original_size = bytes,
                           .width = static_cast<uint32_t>(plan.row_bytes / 3),
                           .height = static_cast<uint32_t>(plan.rows),
-                          .compression = 0,
+                          .compression = PxifCompression::kNone,
                           .checksum = {}};
   std::array<uint8_t, PxifHeader::kEncodedLength> encoded;
   header.encode(encoded);
