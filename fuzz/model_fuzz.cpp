@@ -41,7 +41,7 @@ std::vector<uint8_t> wrap(Bytes payload) {
   const PxifHeader header{.original_size = payload.size(),
                           .width = static_cast<uint32_t>(width),
                           .height = static_cast<uint32_t>(rows),
-                          .compression = 0,
+                          .compression = PxifCompression::kNone,
                           .checksum = {}};
   std::array<uint8_t, PxifHeader::kEncodedLength> encoded;
   header.encode(encoded);
