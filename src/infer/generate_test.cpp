@@ -7,7 +7,7 @@
 #include <cmath>
 #include <limits>
 
-#include "infer/tiny_model.h"
+#include "infer/test_world.h"
 
 namespace pixellm {
 namespace {
@@ -16,37 +16,13 @@ using testing::HasSubstr;
 using testing::IsEmpty;
 
 constexpr float kForbidden = -std::numeric_limits<float>::infinity();
-constexpr uint32_t kVocab = 260;
+constexpr uint32_t kVocab = TestWorld::kVocab;
 constexpr TokenId kEnd = kVocab - 1;
 
-template <class T>
-T value_of(Result<T> result) {
-  if (!result) ADD_FAILURE() << result.error().message;
-  return std::move(*result);
-}
+struct World : TestWorld {
+  explicit World(uint64_t seed = 1, int threads = 1) : TestWorld(make_tiny_model(spec(seed)), threads) {}
 
-// A byte-level model of one layer with a pool, an engine and a tokenizer.
-struct World {
-  explicit World(uint64_t seed = 1, int threads = 1)
-      : pool(threads),
-        model(value_of(make_tiny_model({.types = {TensorType::kF32, TensorType::kQ8_0},
-                                        .n_layers = 1,
-                                        .embedding_length = 64,
-                                        .n_heads = 2,
-                                        .n_kv_heads = 1,
-                                        .head_dim = 32,
-                                        .feed_forward_length = 64,
-                                        .vocab_size = kVocab,
-                                        .context_length = 128,
-                                        .seed = seed})
-                           .open())),
-        tokenizer(value_of(Tokenizer::create(value_of(read_tokenizer_spec(model.metadata()))))),
-        engine(value_of(Engine::create(model))) {}
-
-  std::unique_ptr<Session> session(uint32_t context = 128) {
-    return value_of(Session::create(engine, pool, {.context = context, .batch = 16}));
-  }
-  std::vector<TokenId> encode(std::string_view text) const { return tokenizer.encode(text, false); }
+  std::unique_ptr<Session> session(uint32_t context = kContext) { return TestWorld::session(context, 16); }
 
   // Runs a prompt in a session of its own.
   Generation generate(std::string_view prompt, GenerateOptions options, uint32_t context = 128) {
@@ -67,10 +43,6 @@ struct World {
     return all;
   }
 
-  ThreadPool pool;
-  Model model;
-  Tokenizer tokenizer;
-  Engine engine;
   std::vector<std::string> emitted;
 };
 
@@ -158,15 +130,17 @@ TEST(Generate, PromptsThatDoNotFit) {
   ASSERT_FALSE(g);
   EXPECT_EQ(g.error().code, ErrorCode::kInvalidArgument);
   EXPECT_EQ(g.error().message,
-            "generate: the prompt has 16 tokens, a context of 16 takes at most 15 (a larger one, up to the model's: "
+            "generate: the prompt has 16 tokens, a context of 16 takes at most 15 (a larger one, up to the "
+            "model's: "
             "--context)");
   EXPECT_EQ(session->position(), 0u);
   ASSERT_TRUE(session->feed(world.encode("0123")));
   g = generate(*session, world.tokenizer, world.encode("012345678901"), GenerateOptions(), {});
   ASSERT_FALSE(g);
-  EXPECT_EQ(g.error().message,
-            "generate: the prompt has 12 tokens, a context of 16 takes at most 11 after 4 that it holds (a larger "
-            "one, up to the model's: --context)");
+  EXPECT_EQ(
+      g.error().message,
+      "generate: the prompt has 12 tokens, a context of 16 takes at most 11 after 4 that it holds (a larger "
+      "one, up to the model's: --context)");
   g = generate(*session, world.tokenizer, {}, GenerateOptions(), {});
   ASSERT_FALSE(g);
   EXPECT_THAT(g.error().message, HasSubstr("no tokens"));

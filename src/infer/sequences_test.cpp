@@ -8,7 +8,7 @@
 namespace pixellm {
 namespace {
 
-class SequencesTest : public testing::TestWithParam<CacheKind> {
+class SequenceFixture : public testing::Test {
  protected:
   static constexpr uint32_t kLong = 2 * kAttentionChunk + 70;
 
@@ -22,10 +22,9 @@ class SequencesTest : public testing::TestWithParam<CacheKind> {
     vocab_size_ = spec.vocab_size;
   }
 
-  std::unique_ptr<Session> session(ThreadPool& pool, uint32_t batch,
+  std::unique_ptr<Session> session(ThreadPool& pool, uint32_t batch, CacheKind cache,
                                    ActivationKind activations = ActivationKind::kInt8) {
-    auto s =
-        Session::create(*engine_, pool, {.batch = batch, .activations = activations, .cache = GetParam()});
+    auto s = Session::create(*engine_, pool, {.batch = batch, .activations = activations, .cache = cache});
     EXPECT_TRUE(s) << s.error().message;
     return std::move(*s);
   }
@@ -36,6 +35,8 @@ class SequencesTest : public testing::TestWithParam<CacheKind> {
   std::optional<Engine> engine_;
   uint32_t vocab_size_ = 0;
 };
+
+class SequencesTest : public SequenceFixture, public testing::WithParamInterface<CacheKind> {};
 
 // One by one the chunks of the cache are shared out, in a batch they are not; with a window the first chunks
 // are not seen.
@@ -48,7 +49,7 @@ TEST_P(SequencesTest, LongTextsDoNotDependOnThreadsOrBatch) {
     std::vector<float> truth;
     for (const auto& [threads, batch] : {std::pair(1, 512u), {2, 1u}, {3, 1u}, {1, 1u}, {2, 70u}}) {
       ThreadPool pool(threads);
-      const auto s = session(pool, batch);
+      const auto s = session(pool, batch, GetParam());
       ASSERT_TRUE(s->feed(ids));
       if (truth.empty()) truth = copy(s->logits());
       EXPECT_EQ(std::memcmp(truth.data(), s->logits().data(), s->logits().size_bytes()), 0)
@@ -66,7 +67,7 @@ TEST_P(SequencesTest, TogetherIsAsAlone) {
       for (uint32_t i = 0; i < 11; i++) {  // texts of different lengths, one of them long
         const auto ids = test_tokens(i == 4 ? kAttentionChunk + 20 : 3 + i, vocab_size_);
         for (auto* list : {&together, &alone}) {
-          list->push_back(session(pool, 16, activations));
+          list->push_back(session(pool, 16, GetParam(), activations));
           ASSERT_TRUE(list->back()->feed(ids));
         }
       }
@@ -92,7 +93,7 @@ TEST_P(SequencesTest, TogetherIsAsAlone) {
 TEST_P(SequencesTest, ARefusedTokenAppendsNothing) {
   use(test_spec(Architecture::kLlama, {TensorType::kQ8_0}));
   ThreadPool pool(2);
-  const auto a = session(pool, 16), b = session(pool, 16);
+  const auto a = session(pool, 16, GetParam()), b = session(pool, 16, GetParam());
   ASSERT_TRUE(a->feed({{1, 2, 3}}));
   ASSERT_TRUE(b->feed({{4}}));
   Session* both[] = {a.get(), b.get()};
@@ -108,7 +109,7 @@ TEST_P(SequencesTest, ARefusedTokenAppendsNothing) {
 TEST_P(SequencesTest, CopiesGoOnAlike) {
   use(test_spec(Architecture::kLlama, {TensorType::kQ8_0}));
   ThreadPool pool(2);
-  const auto a = session(pool, 16), b = session(pool, 16);
+  const auto a = session(pool, 16, GetParam()), b = session(pool, 16, GetParam());
   ASSERT_TRUE(a->feed(test_tokens(45, vocab_size_)));
   b->copy_from(*a);
   for (auto* s : {a.get(), b.get()}) ASSERT_TRUE(s->feed({{7, 8}}));
@@ -116,21 +117,18 @@ TEST_P(SequencesTest, CopiesGoOnAlike) {
 }
 
 // Half the memory, and hardly other logits.
-TEST_P(SequencesTest, AnInt8CacheIsSmallerAndCloseToF16) {
-  if (GetParam() != CacheKind::kInt8) return;
+TEST_F(SequenceFixture, AnInt8CacheIsSmallerAndCloseToF16) {
   use(test_spec(Architecture::kLlama, {TensorType::kF32}));
   ThreadPool pool(2);
   const auto ids = test_tokens(80, vocab_size_);
-  const auto small = session(pool, 16);
-  auto large = Session::create(*engine_, pool, {.batch = 16});
-  ASSERT_TRUE(large && small->feed(ids) && (*large)->feed(ids));
+  const auto small = session(pool, 16, CacheKind::kInt8), large = session(pool, 16, CacheKind::kF16);
+  ASSERT_TRUE(small->feed(ids) && large->feed(ids));
   const TinySpec spec = test_spec(Architecture::kLlama, {TensorType::kF32});
-  EXPECT_EQ(small->cache_bytes() * 2 * spec.head_dim,
-            (*large)->cache_bytes() * (spec.head_dim + sizeof(float)));
+  EXPECT_EQ(small->cache_bytes() * 2 * spec.head_dim, large->cache_bytes() * (spec.head_dim + sizeof(float)));
   double difference = 0, size = 0;
   for (size_t i = 0; i < small->logits().size(); i++) {
-    difference += std::pow(small->logits()[i] - (*large)->logits()[i], 2);
-    size += std::pow((*large)->logits()[i], 2);
+    difference += std::pow(small->logits()[i] - large->logits()[i], 2);
+    size += std::pow(large->logits()[i], 2);
   }
   EXPECT_LT(difference, size * 0.02 * 0.02);
   EXPECT_GT(difference, 0);

@@ -7,7 +7,7 @@
 #include <limits>
 
 #include "infer/generate.h"
-#include "infer/test_models.h"
+#include "infer/test_world.h"
 
 namespace pixellm {
 namespace {
@@ -15,45 +15,17 @@ namespace {
 using testing::HasSubstr;
 using testing::IsEmpty;
 
-constexpr uint32_t kVocab = 260;
-
-template <class T>
-T value_of(Result<T> result) {
-  if (!result) ADD_FAILURE() << result.error().message;
-  return std::move(*result);
-}
+constexpr uint32_t kVocab = TestWorld::kVocab;
 
 TinySpec world_spec(uint64_t seed) {
-  return {.types = {TensorType::kF32, TensorType::kQ8_0},
-          .n_layers = 1,
-          .embedding_length = 64,
-          .n_heads = 2,
-          .n_kv_heads = 1,
-          .head_dim = 32,
-          .feed_forward_length = 64,
-          .vocab_size = kVocab,
-          .context_length = 128,
-          .tied_output = false,
-          .seed = seed};
+  TinySpec spec = TestWorld::spec(seed);
+  spec.tied_output = false;
+  return spec;
 }
 
-struct World {
-  explicit World(const TinyModel& tiny, int threads = 1)
-      : pool(threads),
-        model(open_tiny(tiny)),
-        tokenizer(value_of(Tokenizer::create(value_of(read_tokenizer_spec(model.metadata()))))),
-        engine(value_of(Engine::create(model))) {}
+struct World : TestWorld {
+  explicit World(const TinyModel& tiny, int threads = 1) : TestWorld(tiny, threads) {}
   explicit World(uint64_t seed = 1) : World(make_tiny_model(world_spec(seed))) {}
-
-  std::unique_ptr<Session> session(uint32_t context = 128, uint32_t batch = 32) {
-    return value_of(Session::create(engine, pool, {.context = context, .batch = batch}));
-  }
-  std::vector<TokenId> encode(std::string_view text) const { return tokenizer.encode(text, false); }
-
-  ThreadPool pool;
-  Model model;
-  Tokenizer tokenizer;
-  Engine engine;
 };
 
 // What can be seen of a generation.

@@ -25,21 +25,14 @@ inline constexpr int kFloatGroupsSingle = 4, kFloatGroupsPanel = 1, kFloatTokens
 #include "kernels/matmul_common-inl.h"
 
 // Exact for u up to 127: sums of two products saturate at 2^15.
-PIXELLM_INLINE __m256i dot_half(__m256i sum, __m256i u, __m256i s) {
+PIXELLM_INLINE __m256i add_products(__m256i sum, __m256i u, __m256i s) {
   return _mm256_add_epi32(sum, _mm256_madd_epi16(_mm256_maddubs_epi16(u, s), _mm256_set1_epi16(1)));
 }
 PIXELLM_INLINE I32x16 dot_bytes(I32x16 sum, I32x16 u, I32x16 s) {
-  return {dot_half(sum.lo, u.lo, s.lo), dot_half(sum.hi, u.hi, s.hi)};
+  return {add_products(sum.lo, u.lo, s.lo), add_products(sum.hi, u.hi, s.hi)};
 }
 
-// An integer dot product of 16 rows, offset so that its bits are the float 12582912 + I: exact for |I| <
-// 2^22. `pairs` collects sums of 16 bits until they might overflow.
-struct Sum {
-  I32x16 words;
-  I32x16 pairs;
-};
-PIXELLM_INLINE Sum start_sum() { return {set1_int(0x4B400000), set1_int(0)}; }
-PIXELLM_INLINE Sum start_sum(const int32_t* start) { return {set1_int(*start), set1_int(0)}; }
+#include "kernels/sum_pairs-inl.h"
 
 template <int kMaxWeight>
 PIXELLM_INLINE void dot_half(__m256i& words, __m256i& pairs, __m256i w, __m256i q, int step) {
@@ -59,22 +52,12 @@ PIXELLM_INLINE void dot(Sum& sum, I32x16 w, I32x16 columns, int step) {
   dot_half<kMaxWeight>(sum.words.lo, sum.pairs.lo, w.lo, columns.lo, step);
   dot_half<kMaxWeight>(sum.words.hi, sum.pairs.hi, w.hi, columns.hi, step);
 }
-template <int kMaxWeight>
-PIXELLM_INLINE void dot_at(Sum& sum, I32x16 w, const int8_t* q, int step) {
-  dot<kMaxWeight>(sum, w, load_columns(q), step);
-}
-PIXELLM_INLINE F32x16 value_of(const Sum& sum) { return sub(as_float(sum.words), set1(12582912.0f)); }
 
-// clang-format off: each needs the ones above it
-#include "kernels/transpose_avx-inl.h"
-#include "kernels/matmul_sums-inl.h"
-#include "kernels/format_q-inl.h"
-#include "kernels/format_k-inl.h"
-#include "kernels/matmul_quant-inl.h"
-#include "kernels/matmul_float-inl.h"
-#include "kernels/prepare-inl.h"
-#include "kernels/int8_peak-inl.h"
-// clang-format on
+#include "kernels/dot_at-inl.h"
+//
+#include "kernels/prepare_avx-inl.h"
+//
+#include "kernels/products-inl.h"
 
 }  // namespace
 

@@ -32,9 +32,3 @@ PIXELLM_INLINE void quantize32(const float* x, float inverse, int8_t* q) {
   const __m256i sorted = _mm256_permutevar8x32_epi32(mixed, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
   _mm256_storeu_si256(reinterpret_cast<__m256i*>(q), _mm256_max_epi8(sorted, _mm256_set1_epi8(-127)));
 }
-// Sums of four neighbouring bytes, eight times.
-PIXELLM_INLINE void quad_sums(const int8_t* q, int32_t* sums) {
-  const __m256i bytes = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(q));
-  const __m256i pairs = _mm256_maddubs_epi16(_mm256_set1_epi8(1), bytes);
-  _mm256_storeu_si256(reinterpret_cast<__m256i*>(sums), _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
-}

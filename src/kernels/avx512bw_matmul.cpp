@@ -29,14 +29,7 @@ PIXELLM_INLINE I32x16 dot_bytes(I32x16 sum, I32x16 u, I32x16 s) {
   return {_mm512_add_epi32(sum.v, _mm512_madd_epi16(_mm512_maddubs_epi16(u.v, s.v), _mm512_set1_epi16(1)))};
 }
 
-// An integer dot product of 16 rows, offset so that its bits are the float 12582912 + I: exact for |I| <
-// 2^22. `pairs` collects sums of 16 bits until they might overflow.
-struct Sum {
-  I32x16 words;
-  I32x16 pairs;
-};
-PIXELLM_INLINE Sum start_sum() { return {set1_int(0x4B400000), set1_int(0)}; }
-PIXELLM_INLINE Sum start_sum(const int32_t* start) { return {set1_int(*start), set1_int(0)}; }
+#include "kernels/sum_pairs-inl.h"
 
 template <int kMaxWeight>
 PIXELLM_INLINE void dot(Sum& sum, I32x16 w, I32x16 columns, int step) {
@@ -54,29 +47,12 @@ PIXELLM_INLINE void dot(Sum& sum, I32x16 w, I32x16 columns, int step) {
       sum.words.v = _mm512_add_epi32(sum.words.v, _mm512_madd_epi16(sum.pairs.v, ones));
   }
 }
-template <int kMaxWeight>
-PIXELLM_INLINE void dot_at(Sum& sum, I32x16 w, const int8_t* q, int step) {
-  dot<kMaxWeight>(sum, w, load_columns(q), step);
-}
-PIXELLM_INLINE F32x16 value_of(const Sum& sum) { return sub(as_float(sum.words), set1(12582912.0f)); }
 
-// Sums of four neighbouring bytes, eight times.
-PIXELLM_INLINE void quad_sums(const int8_t* q, int32_t* sums) {
-  const __m256i bytes = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(q));
-  const __m256i pairs = _mm256_maddubs_epi16(_mm256_set1_epi8(1), bytes);
-  _mm256_storeu_si256(reinterpret_cast<__m256i*>(sums), _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
-}
-
-// clang-format off: each needs the ones above it
-#include "kernels/transpose_avx-inl.h"
-#include "kernels/matmul_sums-inl.h"
-#include "kernels/format_q-inl.h"
-#include "kernels/format_k-inl.h"
-#include "kernels/matmul_quant-inl.h"
-#include "kernels/matmul_float-inl.h"
-#include "kernels/prepare-inl.h"
-#include "kernels/int8_peak-inl.h"
-// clang-format on
+#include "kernels/dot_at-inl.h"
+//
+#include "kernels/prepare_avx-inl.h"
+//
+#include "kernels/products-inl.h"
 
 }  // namespace
 

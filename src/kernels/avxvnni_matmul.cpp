@@ -29,33 +29,12 @@ PIXELLM_INLINE I32x16 dot_bytes(I32x16 sum, I32x16 u, I32x16 s) {
   return {_mm256_dpbusd_avx_epi32(sum.lo, u.lo, s.lo), _mm256_dpbusd_avx_epi32(sum.hi, u.hi, s.hi)};
 }
 
-// An integer dot product of 16 rows, offset so that its bits are the float 12582912 + I: exact for |I| <
-// 2^22.
-struct Sum {
-  I32x16 words;
-};
-PIXELLM_INLINE Sum start_sum() { return {set1_int(0x4B400000)}; }
-PIXELLM_INLINE Sum start_sum(const int32_t* start) { return {set1_int(*start)}; }
-template <int kMaxWeight>
-PIXELLM_INLINE void dot(Sum& sum, I32x16 w, I32x16 columns, int) {
-  sum.words = dot_bytes(sum.words, w, columns);
-}
-template <int kMaxWeight>
-PIXELLM_INLINE void dot_at(Sum& sum, I32x16 w, const int8_t* q, int step) {
-  dot<kMaxWeight>(sum, w, load_columns(q), step);
-}
-PIXELLM_INLINE F32x16 value_of(const Sum& sum) { return sub(as_float(sum.words), set1(12582912.0f)); }
-
-// clang-format off: each needs the ones above it
-#include "kernels/transpose_avx-inl.h"
-#include "kernels/matmul_sums-inl.h"
-#include "kernels/format_q-inl.h"
-#include "kernels/format_k-inl.h"
-#include "kernels/matmul_quant-inl.h"
-#include "kernels/matmul_float-inl.h"
-#include "kernels/prepare-inl.h"
-#include "kernels/int8_peak-inl.h"
-// clang-format on
+#include "kernels/sum_words-inl.h"
+//
+#include "kernels/dot_at-inl.h"
+#include "kernels/prepare_avx-inl.h"
+//
+#include "kernels/products-inl.h"
 
 }  // namespace
 

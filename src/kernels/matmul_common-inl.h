@@ -36,7 +36,3 @@ PIXELLM_INLINE F32x16 signed_byte(I32x16 v, int i) {
 
 // Four columns of one token, in every row.
 PIXELLM_INLINE I32x16 load_columns(const int8_t* q) { return set1_int(*reinterpret_cast<const Dword*>(q)); }
-
-// How many steps of vpmaddubsw, each adding at most 2 * 127 * max_weight, 16 bits hold.
-constexpr int steps_in_pairs(int max_weight) { return 32767 / (2 * 127 * max_weight); }
-static_assert(steps_in_pairs(15) == 8 && steps_in_pairs(31) == 4 && steps_in_pairs(63) == 2);

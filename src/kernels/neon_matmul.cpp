@@ -50,23 +50,9 @@ PIXELLM_INLINE void keep_in_registers(I32x16& a) {
 }
 
 #include "kernels/matmul_common-inl.h"
-
-// An integer dot product of 16 rows, offset so that its bits are the float 12582912 + I: exact for |I| <
-// 2^22.
-struct Sum {
-  I32x16 words;
-};
-PIXELLM_INLINE Sum start_sum() { return {set1_int(0x4B400000)}; }
-PIXELLM_INLINE Sum start_sum(const int32_t* start) { return {set1_int(*start)}; }
-template <int kMaxWeight>
-PIXELLM_INLINE void dot(Sum& sum, I32x16 w, I32x16 columns, int) {
-  sum.words = dot_signed_bytes(sum.words, w, columns);
-}
-template <int kMaxWeight>
-PIXELLM_INLINE void dot_at(Sum& sum, I32x16 w, const int8_t* q, int step) {
-  dot<kMaxWeight>(sum, w, load_columns(q), step);
-}
-PIXELLM_INLINE F32x16 value_of(const Sum& sum) { return sub(as_float(sum.words), set1(12582912.0f)); }
+#include "kernels/sum_words-inl.h"
+//
+#include "kernels/dot_at-inl.h"
 
 PIXELLM_INLINE void quantize16(const float* x, float inverse, int8_t* q) {
   const I32x16 v = to_int(mul(load(x), set1(inverse)));
@@ -108,15 +94,7 @@ PIXELLM_INLINE void transpose_8x8(const void* const (&rows)[8], void* out) {
   }
 }
 
-// clang-format off: each needs the ones above it
-#include "kernels/matmul_sums-inl.h"
-#include "kernels/format_q-inl.h"
-#include "kernels/format_k-inl.h"
-#include "kernels/matmul_quant-inl.h"
-#include "kernels/matmul_float-inl.h"
-#include "kernels/prepare-inl.h"
-#include "kernels/int8_peak-inl.h"
-// clang-format on
+#include "kernels/products-inl.h"
 
 }  // namespace
 
