@@ -5,8 +5,12 @@
 // An invocation multiplies 4 rows of a group (a quad) by every (LANES / 8)-th block of 32 columns; workgroup memory joins them.
 // Features: packed dot products. Mirrors scalar::matmul of kernels/scalar_products.cpp; the order of sums is its own.
 
-// ---- shared: product
 override TYPE: u32 = 8u;  // GGUF's id
+override SHARING: u32 = 8u;  // invocations with the same columns
+override CELL_TEXELS: u32 = select(36u + TYPE / 4u * 8u + TYPE % 2u * 4u, 68u, TYPE == 8u);
+override HEAD: u32 = select(4u + TYPE % 2u * 4u, 4u, TYPE == 8u);  // texels of d and m
+
+// ---- shared: product
 override K: u32 = 256u;
 override CELLS_PER_ROW: u32 = 64u;
 override ROWS_PER_LAYER: u32 = 8192u;
@@ -130,35 +134,37 @@ fn emit(slot: u32, on: bool, at: u32, columns: u32, column: u32, x: vec4<f32>, s
 override LANES: u32 = 256u;  // 64, 128 or 256
 override SLOTS: u32 = 8u;
 
-var<workgroup> partials: array<vec4<f32>, LANES>;
+var<workgroup> partials: array<vec4<f32>, 8u * (LANES / SHARING)>;
 var<workgroup> partial_squares: array<f32, LANES>;
 
-// Sums over the invocations of the same rows, for the first 8; every invocation calls it.
-fn join(lane: u32, rows: vec4<f32>) -> vec4<f32> {
+// The sums of rows 4 lane .. 4 lane + 3 for the first 8 invocations; every invocation calls it.
+fn join(lane: u32, rows: Rows) -> vec4<f32> {
   workgroupBarrier();
-  partials[lane] = rows;
+  put(lane, rows);
   workgroupBarrier();
   var sum = vec4(0.0);
   if (lane < 8u) {
-    for (var i = lane; i < LANES; i += 8u) { sum += partials[i]; }
+    for (var i = lane; i < 8u * (LANES / SHARING); i += 8u) { sum += partials[i]; }
   }
   return sum;
 }
 
-// From partial sums of rows (and of the second matrix's) and of the input's squares to y, x and activations.
-fn finish(lane: u32, at: Group, rows: vec4<f32>, rows_2: vec4<f32>, squares: f32, first_row: u32) {
+// From each invocation's part of the sums of groups first and first + 1 (rows_2: of the second matrix) and of the input's squares
+// to y, x and activations.
+fn finish(lane: u32, first: u32, rows: Rows, rows_2: Rows, squares: f32) {
   partial_squares[lane] = squares;
   let sum = join(lane, rows);
   var sum_2 = vec4(0.0);
   if (EPILOGUE == 2u) { sum_2 = join(lane, rows_2); }
   var value = vec4(0.0);
+  let at = group_at(first + lane / 4u % 2u);
   let on = lane < 8u && at.on;
-  let row = first_row + 4u * lane;
+  let row = 16u * first + 4u * lane;
   if (on) {
     var f = 1.0;
     if (NORMED == 1u) {
       var square = 0.0;
-      for (var i = lane; i < LANES; i += 8u) { square += partial_squares[i]; }
+      for (var i = 0u; i < LANES; i += SHARING) { square += partial_squares[i]; }
       f = inverseSqrt(square / f32(K) + params.eps);
     }
     value = f * sum + bias(at, lane % 4u);
@@ -176,12 +182,21 @@ fn finish(lane: u32, at: Group, rows: vec4<f32>, rows_2: vec4<f32>, squares: f32
 }
 // ---- end
 
-override CELL_TEXELS: u32 = select(36u + TYPE / 4u * 8u + TYPE % 2u * 4u, 68u, TYPE == 8u);
-override HEAD: u32 = select(4u + TYPE % 2u * 4u, 4u, TYPE == 8u);  // texels of d and m
+alias Rows = vec4<f32>;
+fn put(lane: u32, rows: Rows) { partials[lane] = rows; }
 
+
+// ---- shared: dot
 fn dot4(w: vec4<u32>, a: u32) -> vec4<i32> {
   return vec4(dot4I8Packed(w.x, a), dot4I8Packed(w.y, a), dot4I8Packed(w.z, a), dot4I8Packed(w.w, a));
 }
+
+// float16 of a quad's rows, 8 rows a texel.
+fn halves(t: vec4<u32>, quad: u32) -> vec4<f32> {
+  let pair = select(t.xy, t.zw, quad % 2u == 1u);
+  return vec4(unpack2x16float(pair.x), unpack2x16float(pair.y));
+}
+// ---- end
 
 // Low nibbles with fifth bits h (4 a row) times a, high ones with h_2 times a_2.
 fn nibbles(w: vec4<u32>, a: u32, a_2: u32, h: vec4<u32>, h_2: vec4<u32>) -> vec4<i32> {
@@ -192,12 +207,6 @@ fn nibbles(w: vec4<u32>, a: u32, a_2: u32, h: vec4<u32>, h_2: vec4<u32>) -> vec4
 
 // The lowest four bits, each as bit 4 of a byte.
 fn fifth(h: vec4<u32>) -> vec4<u32> { return ((h & vec4(15u)) * 0x02040810u) & vec4(0x10101010u); }
-
-// float16 of a quad's rows, 8 rows a texel.
-fn halves(t: vec4<u32>, quad: u32) -> vec4<f32> {
-  let pair = select(t.xy, t.zw, quad % 2u == 1u);
-  return vec4(unpack2x16float(pair.x), unpack2x16float(pair.y));
-}
 
 // A block of a quad's rows: a and a_2 the 32 activations, s their dx and sx.
 fn block(cell: vec3<u32>, b: u32, quad: u32, a: vec4<u32>, a_2: vec4<u32>, s: vec2<f32>) -> vec4<f32> {
@@ -243,5 +252,5 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) n: vec3<u
     if (EPILOGUE == 2u) { rows_2 += block(cell_at(params.places[1], cell), b % 2u, quad, low, high, s.xy); }
     squares += s.z;
   }
-  finish(lane, at, rows, rows_2, squares, 16u * first);
+  finish(lane, first, rows, rows_2, squares);
 }
