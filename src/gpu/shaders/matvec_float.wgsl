@@ -6,11 +6,13 @@
 // Mirrors scalar::matmul of kernels/scalar_products.cpp; the order of sums is its own.
 
 override TYPE: u32 = 1u;  // GGUF's id
+override K: u32 = 256u;
 override SHARING: u32 = 4u;  // invocations with the same columns
 override CELL_TEXELS: u32 = select(128u, 256u, TYPE == 0u);
+override LANES: u32 = 256u;  // 64, 128 or 256
+override SLOTS: u32 = 8u;
 
 // ---- shared: product
-override K: u32 = 256u;
 override CELLS_PER_ROW: u32 = 64u;
 override ROWS_PER_LAYER: u32 = 8192u;
 override SEGMENTS: u32 = 1u;
@@ -130,9 +132,6 @@ fn emit(slot: u32, on: bool, at: u32, columns: u32, column: u32, x: vec4<f32>, s
 // ---- end
 
 // ---- shared: matvec
-override LANES: u32 = 256u;  // 64, 128 or 256
-override SLOTS: u32 = 8u;
-
 var<workgroup> partials: array<vec4<f32>, 8u * (LANES / SHARING)>;
 var<workgroup> partial_squares: array<f32, LANES>;
 
@@ -186,7 +185,6 @@ fn put(lane: u32, rows: Rows) {
   partials[2u * lane] = rows[0];
   partials[2u * lane + 1u] = rows[1];
 }
-
 
 // Rows 8 h .. 8 h + 7 of a column.
 fn column(cell: vec3<u32>, c: u32, h: u32) -> Rows {

@@ -6,11 +6,13 @@
 // Features: packed dot products. Mirrors scalar::matmul of kernels/scalar_products.cpp; the order of sums is its own.
 
 override TYPE: u32 = 14u;  // GGUF's id
+override K: u32 = 256u;
 override SHARING: u32 = 8u;  // invocations with the same columns
 override CELL_TEXELS: u32 = 212u;
+override LANES: u32 = 256u;  // 64, 128 or 256
+override SLOTS: u32 = 8u;
 
 // ---- shared: product
-override K: u32 = 256u;
 override CELLS_PER_ROW: u32 = 64u;
 override ROWS_PER_LAYER: u32 = 8192u;
 override SEGMENTS: u32 = 1u;
@@ -130,9 +132,6 @@ fn emit(slot: u32, on: bool, at: u32, columns: u32, column: u32, x: vec4<f32>, s
 // ---- end
 
 // ---- shared: matvec
-override LANES: u32 = 256u;  // 64, 128 or 256
-override SLOTS: u32 = 8u;
-
 var<workgroup> partials: array<vec4<f32>, 8u * (LANES / SHARING)>;
 var<workgroup> partial_squares: array<f32, LANES>;
 
@@ -183,7 +182,6 @@ fn finish(lane: u32, first: u32, rows: Rows, rows_2: Rows, squares: f32) {
 
 alias Rows = vec4<f32>;
 fn put(lane: u32, rows: Rows) { partials[lane] = rows; }
-
 
 // ---- shared: dot
 fn dot4(w: vec4<u32>, a: u32) -> vec4<i32> {
