@@ -59,6 +59,20 @@ fn group_at(n: u32) -> Group {
   return at;
 }
 
+fn bias(at: Group, quad: u32) -> vec4<f32> {
+  let first = params.biases[at.segment];
+  if (first == 0xffffffffu) { return vec4(0.0); }
+  return vectors[first / 4u + 4u * at.index + quad];
+}
+
+fn activate(x: vec4<f32>) -> vec4<f32> {
+  if (ACTIVATION == 0u) { return x / (1.0 + exp(min(-x, vec4(80.0)))); }
+  let u = x + 0.044715 * x * x * x;
+  return x / (1.0 + exp(min(-1.5957691 * u, vec4(80.0))));
+}
+// ---- end
+
+// ---- shared: cells
 // x, y and layer of a cell's first texel.
 fn cell_at(place: vec4<u32>, cell: u32) -> vec3<u32> {
   var x = place.y + cell * CELL_TEXELS;
@@ -71,18 +85,6 @@ fn cell_at(place: vec4<u32>, cell: u32) -> vec3<u32> {
 }
 
 fn texel(cell: vec3<u32>, i: u32) -> vec4<u32> { return textureLoad(weights, vec2(cell.x + i, cell.y), cell.z, 0); }
-
-fn bias(at: Group, quad: u32) -> vec4<f32> {
-  let first = params.biases[at.segment];
-  if (first == 0xffffffffu) { return vec4(0.0); }
-  return vectors[first / 4u + 4u * at.index + quad];
-}
-
-fn activate(x: vec4<f32>) -> vec4<f32> {
-  if (ACTIVATION == 0u) { return x / (1.0 + exp(min(-x, vec4(80.0)))); }
-  let u = x + 0.044715 * x * x * x;
-  return x / (1.0 + exp(min(-1.5957691 * u, vec4(80.0))));
-}
 // ---- end
 
 // ---- shared: emit
