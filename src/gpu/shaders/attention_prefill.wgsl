@@ -9,8 +9,8 @@
 //   4 values    u32       [kv head][context][HEAD_DIM / 2]
 //   5 attended  f32       [token][n_heads][HEAD_DIM]
 //
-// Workgroups [n_heads, ceil(n_tokens / QUERIES), 1]. HEAD_DIM even, at most 256; QUERIES 4, 8, 16 or 32, at most
-// 2048 / HEAD_DIM. Mirrors scalar::attention with f16 keys and values.
+// Workgroups [n_heads, ceil(n_tokens / QUERIES), 1]. HEAD_DIM even, at most 256; QUERIES 4, 8, 16 or, for
+// contexts up to 65,536, 32; at most 2048 / HEAD_DIM. Mirrors scalar::attention with f16 keys and values.
 override HEAD_DIM: u32 = 64u;
 override GROUP: u32 = 1u;     // heads of a kv head
 override QUERIES: u32 = 32u;
@@ -32,34 +32,47 @@ var<workgroup> w4: array<vec4<f32>, 256>;      // [QUERIES / 4][positions of a t
 var<workgroup> lanes4: array<vec4<f32>, 128>;  // [QUERIES / 4][16]
 var<workgroup> factors4: array<vec4<f32>, 8>;  // [QUERIES / 4]: what the sums so far are multiplied by
 
-// The scores of four tokens at 32-bit words of one key.
-fn score(q0: u32, k0: u32) -> vec4<f32> {
-  var dot = vec4<f32>();
-  var w = 0u;
-  for (; w + 4u <= HEAD_DIM / 2u; w += 4u) {
-    let a = unpack2x16float(keys[k0 + w * 32u]);
-    let b = unpack2x16float(keys[k0 + w * 32u + 32u]);
-    let c = unpack2x16float(keys[k0 + w * 32u + 64u]);
-    let d = unpack2x16float(keys[k0 + w * 32u + 96u]);
-    let at = q0 + 2u * w;
-    dot = fma(vec4(a.x), q4[at], dot);
-    dot = fma(vec4(a.y), q4[at + 1u], dot);
-    dot = fma(vec4(b.x), q4[at + 2u], dot);
-    dot = fma(vec4(b.y), q4[at + 3u], dot);
-    dot = fma(vec4(c.x), q4[at + 4u], dot);
-    dot = fma(vec4(c.y), q4[at + 5u], dot);
-    dot = fma(vec4(d.x), q4[at + 6u], dot);
-    dot = fma(vec4(d.y), q4[at + 7u], dot);
-  }
-  for (; w < HEAD_DIM / 2u; w++) {
-    let a = unpack2x16float(keys[k0 + w * 32u]);
-    dot = fma(vec4(a.x), q4[q0 + 2u * w], dot);
-    dot = fma(vec4(a.y), q4[q0 + 2u * w + 1u], dot);
-  }
+// Loops are unrolled by eight: llvmpipe ends an invocation's loops after 65,535 iterations in all, so 131,072 positions in
+// tiles of 64 leave 32 for a tile.
+
+// dot plus the products of four tokens with one word of a key.
+fn add_word(dot: vec4<f32>, word: u32, at: u32) -> vec4<f32> {
+  let k = unpack2x16float(word);
+  return fma(vec4(k.y), q4[at + 1u], fma(vec4(k.x), q4[at], dot));
+}
+
+// sums (of the word's lower and higher half) plus a word of a value by four weights.
+fn add_value(sums: mat2x4<f32>, word: u32, weight: vec4<f32>) -> mat2x4<f32> {
+  let v = unpack2x16float(word);
+  return mat2x4(fma(vec4(v.x), weight, sums[0]), fma(vec4(v.y), weight, sums[1]));
+}
+
+fn capped(dot: vec4<f32>) -> vec4<f32> {
   let cap = bitcast<f32>(params[1].w);
   let s = dot * bitcast<f32>(params[1].z);
   if (cap == 0.0) { return s; }
   return cap * tanh(clamp(s / cap, vec4(-15.0), vec4(15.0)));
+}
+
+// The scores of four tokens, whose q begins at q0, with the key whose words are keys[k0 + 32 w].
+fn score(q0: u32, k0: u32) -> vec4<f32> {
+  var dot = vec4<f32>();
+  var w = 0u;
+  for (; w + 8u <= HEAD_DIM / 2u; w += 8u) {
+    let k = k0 + w * 32u;
+    let at = q0 + 2u * w;
+    dot = add_word(dot, keys[k], at);
+    dot = add_word(dot, keys[k + 32u], at + 2u);
+    dot = add_word(dot, keys[k + 64u], at + 4u);
+    dot = add_word(dot, keys[k + 96u], at + 6u);
+    dot = add_word(dot, keys[k + 128u], at + 8u);
+    dot = add_word(dot, keys[k + 160u], at + 10u);
+    dot = add_word(dot, keys[k + 192u], at + 12u);
+    dot = add_word(dot, keys[k + 224u], at + 14u);
+  }
+  if (HEAD_DIM % 16u == 0u) { return capped(dot); }
+  for (; w < HEAD_DIM / 2u; w++) { dot = add_word(dot, keys[k0 + w * 32u], q0 + 2u * w); }
+  return capped(dot);
 }
 
 // Which of the four tokens from `first` on see position p.
@@ -91,73 +104,66 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   }
   workgroupBarrier();
 
-  // Every invocation has up to three roles: scores of items (four tokens, position); the running softmax of (four tokens,
-  // 16th of the tile); weighted values of one item (four tokens, word).
+  // Every invocation has up to three roles: the scores of four tokens with a position; the running softmax of (four tokens,
+  // 16th of the tile); weighted values of four tokens, one word.
   let soft = t / 16u;
   var largest = vec4<f32>(LOWEST);
   var sum = vec4<f32>();
   let mine = t / words;
-  var low = vec4<f32>();
-  var high = vec4<f32>();
+  var sums = mat2x4<f32>();
   for (var begin = oldest / tile * tile; begin <= last; begin += tile) {
-    for (var i = t; i < fours * tile; i += WG) {
-      let p = begin + i % tile;
-      var s = vec4<f32>(LOWEST);
-      if (p >= oldest && p <= last) {
-        s = select(s, score(i / tile * HEAD_DIM, cache0 + p / 32u * 32u * words + p % 32u), sees(token0 + i / tile * 4u, p));
-      }
-      w4[i] = s;
+    let p = begin + t % tile;
+    var s = vec4<f32>(LOWEST);
+    if (p >= oldest && p <= last) {
+      s = select(s, score(t / tile * HEAD_DIM, cache0 + p / 32u * 32u * words + p % 32u), sees(token0 + t / tile * 4u, p));
     }
+    w4[t] = s;
     workgroupBarrier();
     if (soft < fours) {
       var m = vec4<f32>(LOWEST);
-      for (var j = t % 16u; j < tile; j += 16u) { m = max(m, w4[soft * tile + j]); }
+      for (var j = soft * tile + t % 16u; j < (soft + 1u) * tile; j += 32u) { m = max(m, max(w4[j], w4[j + 16u])); }
       lanes4[t] = m;
     }
     workgroupBarrier();
     if (soft < fours) {
       var m = largest;
-      for (var i = 0u; i < 16u; i += 4u) {
-        let at = soft * 16u + i;
-        m = max(m, max(max(lanes4[at], lanes4[at + 1u]), max(lanes4[at + 2u], lanes4[at + 3u])));
+      for (var i = soft * 16u; i < soft * 16u + 16u; i += 8u) {
+        m = max(m, max(max(lanes4[i], lanes4[i + 1u]), max(lanes4[i + 2u], lanes4[i + 3u])));
+        m = max(m, max(max(lanes4[i + 4u], lanes4[i + 5u]), max(lanes4[i + 6u], lanes4[i + 7u])));
       }
       let factor = exp(largest - m);
       largest = m;
       sum *= factor;
       if (t % 16u == 0u) { factors4[soft] = factor; }
-      for (var j = t % 16u; j < tile; j += 16u) {
-        let e = select(vec4<f32>(), exp(w4[soft * tile + j] - m), sees(token0 + soft * 4u, begin + j));
-        w4[soft * tile + j] = e;
-        sum += e;
+      for (var j = t % 16u; j < tile; j += 32u) {
+        let at = soft * tile + j;
+        let a = select(vec4<f32>(), exp(w4[at] - m), sees(token0 + soft * 4u, begin + j));
+        let b = select(vec4<f32>(), exp(w4[at + 16u] - m), sees(token0 + soft * 4u, begin + j + 16u));
+        w4[at] = a;
+        w4[at + 16u] = b;
+        sum += a + b;
       }
     }
     workgroupBarrier();
     if (mine < fours) {
-      low *= factors4[mine];
-      high *= factors4[mine];
+      sums = mat2x4(sums[0] * factors4[mine], sums[1] * factors4[mine]);
       let v0 = cache0 + begin * words + t % words;
       let w0 = mine * tile;
       let end = min(tile, last + 1u - begin);
       var j = select(0u, oldest - begin, oldest > begin);
-      for (; j + 4u <= end; j += 4u) {
-        let a = unpack2x16float(values[v0 + j * words]);
-        let b = unpack2x16float(values[v0 + (j + 1u) * words]);
-        let c = unpack2x16float(values[v0 + (j + 2u) * words]);
-        let d = unpack2x16float(values[v0 + (j + 3u) * words]);
-        low = fma(vec4(a.x), w4[w0 + j], low);
-        high = fma(vec4(a.y), w4[w0 + j], high);
-        low = fma(vec4(b.x), w4[w0 + j + 1u], low);
-        high = fma(vec4(b.y), w4[w0 + j + 1u], high);
-        low = fma(vec4(c.x), w4[w0 + j + 2u], low);
-        high = fma(vec4(c.y), w4[w0 + j + 2u], high);
-        low = fma(vec4(d.x), w4[w0 + j + 3u], low);
-        high = fma(vec4(d.y), w4[w0 + j + 3u], high);
+      for (; j + 8u <= end; j += 8u) {
+        let v = v0 + j * words;
+        let w = w0 + j;
+        sums = add_value(sums, values[v], w4[w]);
+        sums = add_value(sums, values[v + words], w4[w + 1u]);
+        sums = add_value(sums, values[v + 2u * words], w4[w + 2u]);
+        sums = add_value(sums, values[v + 3u * words], w4[w + 3u]);
+        sums = add_value(sums, values[v + 4u * words], w4[w + 4u]);
+        sums = add_value(sums, values[v + 5u * words], w4[w + 5u]);
+        sums = add_value(sums, values[v + 6u * words], w4[w + 6u]);
+        sums = add_value(sums, values[v + 7u * words], w4[w + 7u]);
       }
-      for (; j < end; j++) {
-        let a = unpack2x16float(values[v0 + j * words]);
-        low = fma(vec4(a.x), w4[w0 + j], low);
-        high = fma(vec4(a.y), w4[w0 + j], high);
-      }
+      for (; j < end; j++) { sums = add_value(sums, values[v0 + j * words], w4[w0 + j]); }
     }
     workgroupBarrier();
   }
@@ -167,8 +173,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   if (mine < fours) {
     var total = vec4<f32>();
     for (var i = 0u; i < 16u; i++) { total += lanes4[mine * 16u + i]; }
-    low /= total;
-    high /= total;
+    let low = sums[0] / total;
+    let high = sums[1] / total;
     for (var c = 0u; c < 4u; c++) {
       let token = token0 + mine * 4u + c;
       if (token < n) {
