@@ -23,6 +23,7 @@
 
 namespace pixellm {
 
+class Backend;
 class Profile;
 
 class Engine {
@@ -57,6 +58,9 @@ struct SessionOptions {
   // Keys and values: f16, or int8 with a factor for each head and position, in about half the memory.
   CacheKind cache = CacheKind::kF16;
   Profile* profile = nullptr;  // of the pool's size, filled by every step; must outlive the session
+  // Null: the CPU. Else one made for the engine, which must outlive the session; `activations`, `cache` and `profile` are
+  // the CPU's.
+  Backend* backend = nullptr;
 };
 inline constexpr uint32_t kDefaultContext = 4096;
 
@@ -71,7 +75,10 @@ class Session {
   // (names both numbers); then nothing was appended. kCorrupt when the model's arithmetic is not finite.
   Result<void> feed(std::span<const TokenId> ids);
 
-  // The same, giving the logits [vocab_size] of every fed token in order. An error of `each` ends it and is
+  // feed(), and the likeliest next token: the smallest id among the largest logits. A backend may leave logits() empty.
+  Result<TokenId> feed_best(std::span<const TokenId> ids);
+
+  // feed(), giving the logits [vocab_size] of every fed token in order. An error of `each` ends it and is
   // returned; the token that it was called for, those before and perhaps some after stay appended.
   Result<void> feed_each(std::span<const TokenId> ids,
                          const std::function<Result<void>(uint32_t position, std::span<const float>)>& each);
@@ -91,6 +98,7 @@ class Session {
  private:
   struct Impl;
   explicit Session(std::unique_ptr<Impl> impl);
+  Result<uint32_t> feed_steps(std::span<const TokenId> ids, bool only_best);
   static Result<void> feed_some(std::span<Session* const> sessions, std::span<const TokenId> ids);
   std::unique_ptr<Impl> impl_;
 };
