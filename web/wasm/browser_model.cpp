@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "gpu/plan.h"
 #include "kernels/kernels.h"
 
 namespace pixellm {
@@ -87,6 +88,24 @@ Result<void> BrowserModel::check_rows(uint64_t first, uint64_t count, Bytes chun
   damage.rows = PIXELLM_TRY(model_.plane().check_chunks(first, count, chunks));
   if (damage.empty()) return {};
   return fail(ErrorCode::kCorrupt, fmt::format("damaged: {}", fmt::join(model_.describe(damage), "; ")));
+}
+
+Result<std::string> BrowserModel::plan(uint32_t context, uint32_t batch, const gpu::Limits& limits) {
+  gpu::PlanOptions options;
+  options.context = context;
+  if (batch > 0) options.batch = batch;
+  options.max_texture_rows = gpu::max_texture_rows(limits, model_.plane().row_bytes(), options.rows_per_layer);
+  if (options.max_texture_rows == 0)
+    return fail(ErrorCode::kTooLarge,
+                fmt::format("the picture's rows are {} texels wide, this GPU's textures at most {} by {}, {} bytes",
+                            model_.plane().row_bytes() / 16, limits.max_texture_size, limits.max_texture_layers,
+                            limits.max_buffer_bytes));
+  const gpu::Plan plan = PIXELLM_TRY(gpu::build_plan(model_, options));
+  vectors_.clear();
+  for (const gpu::Plan::Vector& v : plan.vectors) vectors_.push_back({model_.find(v.tensor), v.at});
+  if (const TensorInfo* factors = model_.find(kRopeFactors); factors && config_.architecture == Architecture::kLlama)
+    vectors_.push_back({factors, VectorPlace::kNowhere});
+  return gpu::plan_json(plan);
 }
 
 Result<std::vector<float>> BrowserModel::vector(size_t index, Bytes stored) {

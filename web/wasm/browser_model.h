@@ -3,7 +3,7 @@
 // the vectors' bytes, whose floats it gives back.
 //
 //   auto model = PIXELLM_TRY(BrowserModel::open(start, file_bytes));   // start: at least head_bytes(...) bytes
-//   std::string plan = PIXELLM_TRY(model->plan(context, batch));       // spec/plan.md
+//   std::string plan = PIXELLM_TRY(model->plan(context, batch, limits));   // spec/plan.md
 //   for (size_t i = 0; i < model->vectors().size(); i++) model->vector(i, bytes_of_it);
 //   auto ids = PIXELLM_TRY(model->encode_prompt("Hello", true));
 //   model->begin(ids, sampler_options, true); id = model->sample(logits); model->push(id);
@@ -18,6 +18,7 @@
 
 #include "base/bytes.h"
 #include "base/error.h"
+#include "gpu/adapter.h"
 #include "infer/answer_text.h"
 #include "infer/config.h"
 #include "infer/sampler.h"
@@ -49,7 +50,8 @@ class BrowserModel {
   // kCorrupt naming the damaged rows and their tensors.
   Result<void> check_rows(uint64_t first, uint64_t count, Bytes chunks) const;
 
-  Result<std::string> plan(uint32_t context, uint32_t batch);  // the plan's JSON; 0: the default
+  // The plan's JSON for a device of these limits; context and batch 0: the defaults.
+  Result<std::string> plan(uint32_t context, uint32_t batch, const gpu::Limits& limits);
   const std::vector<VectorPlace>& vectors() const { return vectors_; }   // after plan()
   Result<std::vector<float>> vector(size_t index, Bytes stored);
 

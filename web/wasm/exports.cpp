@@ -102,7 +102,16 @@ int32_t PIXELLM_EXPORT(check_rows)(uint32_t first, uint32_t count, const uint8_t
 
 // Gives the plan's JSON. Then vector_places() gives [{name, offset, bytes, at}]: tensors of one dimension whose payload
 // bytes vector_floats() turns into floats; at: where those belong in the plan's `vectors`, -1: nowhere.
-int32_t PIXELLM_EXPORT(make_plan)(uint32_t context, uint32_t batch) { return give(model().plan(context, batch)); }
+int32_t PIXELLM_EXPORT(make_plan)(uint32_t context, uint32_t batch, uint32_t texture_size, uint32_t texture_layers,
+                                 double buffer_bytes) {
+  gpu::Limits limits;
+  limits.max_texture_size = texture_size;
+  limits.max_texture_layers = texture_layers;
+  const auto bytes = whole(buffer_bytes);
+  if (!bytes) return give_error(bytes.error());
+  limits.max_buffer_bytes = *bytes;
+  return give(model().plan(context, batch, limits));
+}
 int32_t PIXELLM_EXPORT(vector_places)() {
   auto places = nlohmann::ordered_json::array();
   for (const VectorPlace& place : model().vectors()) {
