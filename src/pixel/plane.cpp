@@ -231,4 +231,16 @@ void PixelPlane::release_rows(uint64_t first, uint64_t count) const {
   impl_->mapping.release(base_offset() + first * row_stride(), count * row_stride());
 }
 
+void PixelPlane::prefetch_rows(uint64_t first, uint64_t count) const {
+  if (impl_->mapping.data().empty() || first >= rows()) return;
+  count = std::min(count, rows() - first);
+  impl_->mapping.prefetch(base_offset() + first * row_stride(), count * row_stride());
+}
+
+Result<void> PixelPlane::populate_rows(uint64_t first, uint64_t count) const {
+  if (impl_->mapping.data().empty() || first >= rows()) return {};
+  count = std::min(count, rows() - first);
+  return impl_->mapping.populate(base_offset() + first * row_stride(), count * row_stride());
+}
+
 }  // namespace pixellm

@@ -94,6 +94,11 @@ class PixelPlane {
   // Lets the kernel drop the mapped pages of these rows; no effect on decoded pixels.
   void release_rows(uint64_t first, uint64_t count) const;
 
+  // For reading rows in order: prefetch_rows() begins to read them from the disk and does not wait, populate_rows() maps
+  // them at once. kIo: the system cannot read them (the file was cut short). No effect on decoded pixels.
+  void prefetch_rows(uint64_t first, uint64_t count) const;
+  Result<void> populate_rows(uint64_t first, uint64_t count) const;
+
  private:
   struct Impl;
   explicit PixelPlane(std::unique_ptr<Impl> impl);
