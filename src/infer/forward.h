@@ -11,9 +11,9 @@
 
 namespace pixellm {
 
-// Keys [layer][kv head][context/16][head_dim][16] and values [layer][kv head][context][head_dim], f16 or int8, heads
-// padded to a multiple of 16 values, the context to a multiple of 16 positions; for int8 the factors
-// [layer][kv head][context] of both.
+// Keys [layer][kv head][context/16][head_dim][16] and values [layer][kv head][context][head_dim], f16 or
+// int8, heads padded to a multiple of 16 values, the context to a multiple of 16 positions; for int8 the
+// factors [layer][kv head][context] of both.
 class KvCache {
  public:
   static Result<KvCache> create(const Engine::Impl& engine, uint32_t context, CacheKind kind);
@@ -59,10 +59,10 @@ class Scratch {
   ActivationKind activations = ActivationKind::kInt8;  // of quantised weights
   Profile* profile = nullptr;
   std::span<PerThread> threads() { return threads_; }
-  float *x = nullptr, *y = nullptr;              // [batch][embedding]
-  float *qkv = nullptr, *attended = nullptr;     // [batch][qkv_stride], [batch][q_width]
-  float* ffn = nullptr;                          // [batch][ffn_stride]; the same memory as qkv and attended
-  float* parts = nullptr;                        // [heads][max_chunks][attention_part_floats]
+  float *x = nullptr, *y = nullptr;           // [batch][embedding]
+  float *qkv = nullptr, *attended = nullptr;  // [batch][qkv_stride], [batch][q_width]
+  float* ffn = nullptr;                       // [batch][ffn_stride]; the same memory as qkv and attended
+  float* parts = nullptr;                     // [heads][max_chunks][attention_part_floats]
   uint64_t max_chunks = 0;
   float *rope = nullptr, *rope_local = nullptr;  // [batch][n_rot]
   void* blocks = nullptr;                        // activations of a batch
