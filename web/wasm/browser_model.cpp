@@ -3,10 +3,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "gpu/plan.h"
-#include "kernels/kernels.h"
+#include "gpu/weight_textures.h"
+#include "infer/rope_rows.h"
 
 namespace pixellm {
 namespace {
@@ -94,6 +96,7 @@ Result<std::string> BrowserModel::plan(uint32_t context, uint32_t batch, const g
   gpu::PlanOptions options;
   options.context = context;
   if (batch > 0) options.batch = batch;
+  options.rows_per_layer = std::min(options.rows_per_layer, limits.max_texture_size);
   options.max_texture_rows = gpu::max_texture_rows(limits, model_.plane().row_bytes(), options.rows_per_layer);
   if (options.max_texture_rows == 0)
     return fail(ErrorCode::kTooLarge,
@@ -123,10 +126,8 @@ Result<std::vector<float>> BrowserModel::vector(size_t index, Bytes stored) {
 
 std::vector<float> BrowserModel::rope(uint32_t position, uint32_t n, bool local) const {
   std::vector<float> table(uint64_t{n} * config_.n_rot);
-  const float* factors = rope_factors_.empty() || local ? nullptr : rope_factors_.data();
   for (uint32_t i = 0; i < n; i++)
-    rope_table(position + i, config_.n_rot, local ? config_.rope_base_local : config_.rope_base,
-               local ? 1.0 : config_.rope_scale, factors, config_.rope_magnitude, &table[uint64_t{i} * config_.n_rot]);
+    rope_row(config_, rope_factors_, local, position + i, &table[uint64_t{i} * config_.n_rot]);
   return table;
 }
 
@@ -163,7 +164,11 @@ Result<bool> BrowserModel::begin(std::span<const TokenId> prompt, const SamplerO
          options.frequency_penalty == 0 && options.bias.empty();
 }
 
-TokenId BrowserModel::sample(std::span<const float> logits) { return sampler_->sample(logits); }
+TokenId BrowserModel::sample(std::span<float> logits) {
+  if (const float cap = config_.final_softcap; cap != 0)
+    for (float& v : logits) v = cap * std::tanh(v / cap);
+  return sampler_->sample(logits);
+}
 
 bool BrowserModel::is_end(TokenId id) const { return tokenizer_.is_end_of_generation(id) || end_ == id; }
 

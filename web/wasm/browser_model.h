@@ -65,7 +65,7 @@ class BrowserModel {
 
   // A new answer, to a chat's prompt or a plain one. True when the largest logit is all that its tokens depend on.
   Result<bool> begin(std::span<const TokenId> prompt, const SamplerOptions& options, bool chat);
-  TokenId sample(std::span<const float> logits);  // requires begin() and vocab_size logits
+  TokenId sample(std::span<float> logits);        // the GPU's; requires begin() and vocab_size of them. Changes them
   bool is_end(TokenId id) const;                  // requires begin() and a valid id
   std::string push(TokenId id);  // requires begin(); the text that has become sure
   std::string flush();

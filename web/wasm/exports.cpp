@@ -152,7 +152,7 @@ int32_t PIXELLM_EXPORT(begin)(const TokenId* prompt, size_t count, int32_t chat,
   const auto greedy = model().begin({prompt, count}, options, chat != 0);
   return greedy ? static_cast<int32_t>(*greedy) : give_error(greedy.error());
 }
-int32_t PIXELLM_EXPORT(sample)(const float* logits, size_t count) { return model().sample({logits, count}); }
+int32_t PIXELLM_EXPORT(sample)(float* logits, size_t count) { return model().sample({logits, count}); }
 int32_t PIXELLM_EXPORT(is_end)(TokenId id) { return model().is_end(id); }
 int32_t PIXELLM_EXPORT(push)(TokenId id) { return give(model().push(id)); }
 int32_t PIXELLM_EXPORT(flush)() { return give(model().flush()); }
