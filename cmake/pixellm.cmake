@@ -68,7 +68,7 @@ function(pixellm_gpu_test name)
   endif()
   pixellm_test(${name} ${ARGN})
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR})
-  set_tests_properties(${name} PROPERTIES LABELS gpu ENVIRONMENT LP_NUM_THREADS=0 SKIP_REGULAR_EXPRESSION "no adapter: ")
+  set_tests_properties(${name} PROPERTIES LABELS gpu ENVIRONMENT LP_NUM_THREADS=0 SKIP_REGULAR_EXPRESSION "skipped without a GPU adapter: ")
 endfunction()
 
 # pixellm_fuzz(NAME SOURCES x_fuzz.cpp DEPENDS ...): one libFuzzer program, fuzz_NAME, run by ./test --fuzz SECONDS with the

@@ -43,5 +43,6 @@ int cmd_corpus(int argc, char** argv);
 int cmd_map(int argc, char** argv);
 int cmd_v0(int argc, char** argv);
 int cmd_fs(int argc, char** argv);
+int cmd_gpu(int argc, char** argv);
 
 }  // namespace pixellm::cli

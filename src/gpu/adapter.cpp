@@ -52,6 +52,7 @@ int rank_of(const AdapterInfo& info) {
 
 Result<AdapterInfo> describe(const WebGpu& api, WGPUAdapter adapter) {
   AdapterInfo info;
+  info.library = api.path;
   WGPUAdapterInfo raw = {};
   if (api.AdapterGetInfo(adapter, &raw) != WGPUStatus_Success)
     return fail(ErrorCode::kIo, fmt::format("gpu: {} does not describe its adapter", api.path));

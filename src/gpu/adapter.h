@@ -38,6 +38,7 @@ struct AdapterInfo {
   std::string driver;       // the driver's name and version
   std::string backend;      // "vulkan", "metal", "d3d12"
   std::string type;         // "discrete", "integrated", "cpu", "unknown"
+  std::string library;      // path of the WebGPU library that reaches it
   bool f16 = false;         // f16 in shaders
   bool subgroups = false;   // subgroup operations in shaders
   bool timestamps = false;  // Device::submit_timed

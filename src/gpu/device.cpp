@@ -131,7 +131,12 @@ Error error_of(WGPUErrorType type, std::string_view what, std::string_view messa
   const ErrorCode code = type == WGPUErrorType_OutOfMemory  ? ErrorCode::kTooLarge
                          : type == WGPUErrorType_Validation ? ErrorCode::kInvalidArgument
                                                             : ErrorCode::kIo;
+  // wgpu-native: "Validation Error; Caused by: In wgpuDeviceCreateBuffer, label = 'x'; the reason".
   std::string text = one_line(message);
+  for (const std::string_view frame : {"Validation Error; Caused by: ", "In wgpu"}) {
+    const size_t end = frame.starts_with("In ") ? text.find("; ") : frame.size() - 2;
+    if (text.starts_with(frame) && end != text.npos) text.erase(0, end + 2);
+  }
   while (!text.empty() && text.back() == '.') text.pop_back();
   return {code, fmt::format("{}: {}", what, text)};
 }
@@ -167,8 +172,8 @@ Result<void> Device::State::check_room(uint64_t bytes, std::string_view what) {
 }
 
 ErrorScope::ErrorScope(Device::State& state) : state_(state) {
-  for (const auto filter :
-       {WGPUErrorFilter_Internal, WGPUErrorFilter_OutOfMemory, WGPUErrorFilter_Validation})
+  // wgpu-native ends the process when it is given the filter for internal errors: those reach on_error().
+  for (const auto filter : {WGPUErrorFilter_OutOfMemory, WGPUErrorFilter_Validation})
     state_.api->DevicePushErrorScope(state_.device.get(), filter);
 }
 
@@ -184,7 +189,7 @@ Result<void> ErrorScope::end(std::string_view what) {
     std::string message;
   };
   Result<void> result;
-  for (int i = 0; i < 3; i++) {
+  for (int scope = 0; scope < 2; scope++) {
     Answer answer;
     WGPUPopErrorScopeCallbackInfo callback = {};
     callback.mode = WGPUCallbackMode_WaitAnyOnly;

@@ -29,7 +29,7 @@ class GpuTest : public ::testing::Test {
     auto opened = Device::open(options);
     if (!opened && gpu_required()) FAIL() << opened.error().message;
     if (!opened && opened.error().code != ErrorCode::kNotFound) FAIL() << opened.error().message;
-    if (!opened) GTEST_SKIP() << "no adapter: " << opened.error().message;
+    if (!opened) GTEST_SKIP() << "skipped without a GPU adapter: " << opened.error().message;
     const AdapterInfo& a = opened->adapter();
     static bool said = false;
     if (!std::exchange(said, true))

@@ -56,7 +56,7 @@ Result<Buffer> Device::buffer(uint64_t bytes, BufferUse use, std::string_view la
   const std::string what = fmt::format("buffer {}", label);
   if (bytes == 0)
     return fail(ErrorCode::kInvalidArgument, fmt::format("gpu: {}: 0 bytes asked for, 1 is the least", what));
-  if (bytes > state_->limits.max_buffer_bytes || bytes > UINT64_MAX - 3)
+  if (bytes > state_->limits.max_buffer_bytes / 4 * 4)
     return std::unexpected(too_large(what, bytes, "bytes", state_->limits.max_buffer_bytes, *state_));
   PIXELLM_CHECK(state_->check_room(bytes, what));
   WGPUBufferDescriptor descriptor = {};

@@ -69,6 +69,8 @@ bool find(void* library, const char* name, F& function) {
 }
 
 Result<std::unique_ptr<WebGpu>> load(const std::string& path) {
+  // Mesa looks for a display and complains on stderr when this is unset; any absolute path is as good.
+  ::setenv("XDG_RUNTIME_DIR", "/nonexistent", /*overwrite=*/0);
   void* library = ::dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
   if (library == nullptr) {
     const char* reason = ::dlerror();
