@@ -1,7 +1,8 @@
-// The cosines and sines that one position of a model needs: what rope() and the GPU's shaders multiply with.
+// The cosines and sines that one position of a model needs: what rope() multiplies with, and the GPU's shaders.
 #pragma once
 #include <cstdint>
 #include <span>
+#include <vector>
 
 #include "infer/engine.h"
 #include "kernels/kernels.h"
@@ -18,6 +19,16 @@ inline void rope_row(const ModelConfig& c, std::span<const float> factors, bool 
 }
 inline void rope_row(const Engine::Impl& e, bool local, uint32_t position, float* out) {
   rope_row(e.config, e.rope_factors, local, position, out);
+}
+
+// The same in pairs, a cosine and its sine, as the GPU's shaders take them (spec/plan.md, `rope`).
+inline void rope_pairs(const ModelConfig& c, std::span<const float> factors, bool local, uint32_t position, float* out) {
+  std::vector<float> row(c.n_rot);
+  rope_row(c, factors, local, position, row.data());
+  for (uint32_t i = 0, half = c.n_rot / 2; i < half; i++) {
+    out[2 * i] = row[i];
+    out[2 * i + 1] = row[half + i];
+  }
 }
 
 }  // namespace pixellm

@@ -127,7 +127,7 @@ Result<std::vector<float>> BrowserModel::vector(size_t index, Bytes stored) {
 std::vector<float> BrowserModel::rope(uint32_t position, uint32_t n, bool local) const {
   std::vector<float> table(uint64_t{n} * config_.n_rot);
   for (uint32_t i = 0; i < n; i++)
-    rope_row(config_, rope_factors_, local, position + i, &table[uint64_t{i} * config_.n_rot]);
+    rope_pairs(config_, rope_factors_, local, position + i, &table[uint64_t{i} * config_.n_rot]);
   return table;
 }
 

@@ -9,6 +9,11 @@ interface Ready {
   group: GPUBindGroup;
 }
 
+interface Layout {
+  layout: GPUBindGroupLayout;
+  bindings: Set<number>;
+}
+
 /** The shaders' texts by file name, fetched from beside this module. */
 export async function fetchShaders(plan: Plan, folder: URL, signal?: AbortSignal): Promise<Map<string, string>> {
   const load = async (file: string): Promise<[string, string]> => {
@@ -51,7 +56,8 @@ export class Executor {
   }
 
   async prepare(shaders: Map<string, string>, textures: GPUTexture[], onProgress: (done: number, total: number) => void): Promise<void> {
-    const pipelines = await this.makePipelines(shaders, onProgress);
+    const layouts = await this.makeLayouts(shaders);
+    const pipelines = await this.makePipelines(shaders, layouts, onProgress);
     const params = await this.makeParams();
     await this.gpu.guarded("the plan's bind groups", () => {
       const views = textures.map((t) => t.createView({ dimension: "2d-array" }));
@@ -62,8 +68,9 @@ export class Executor {
             b.params ? params.get(dispatch)! : b.texture !== undefined ? views[b.texture]! : { buffer: this.buffer(b.buffer!) };
           const group = this.gpu.device.createBindGroup({
             label: `${dispatch.shader} (${dispatch.label})`,
-            layout: pipeline.getBindGroupLayout(0),
-            entries: dispatch.bindings.map((b) => ({ binding: b.binding, resource: resource(b) })),
+            layout: layouts.get(dispatch.shader)!.layout,
+            entries: dispatch.bindings.filter((b) => layouts.get(dispatch.shader)!.bindings.has(b.binding))
+              .map((b) => ({ binding: b.binding, resource: resource(b) })),
           });
           return { dispatch, pipeline, group };
         }));
@@ -120,7 +127,18 @@ export class Executor {
     return encoder;
   }
 
-  private async makePipelines(shaders: Map<string, string>, onProgress: (done: number, total: number) => void): Promise<Map<string, GPUComputePipeline>> {
+  // A shader's bindings are what its text declares, whether constants leave them in use or not.
+  private makeLayouts(shaders: Map<string, string>): Promise<Map<string, Layout>> {
+    return this.gpu.guarded("the shaders' bindings", () => new Map([...shaders].map(([file, text]) => {
+      const entries = declaredBindings(text);
+      return [file, {
+        bindings: new Set(entries.map((e) => e.binding)),
+        layout: this.gpu.device.createBindGroupLayout({ label: file, entries }),
+      }];
+    })));
+  }
+
+  private async makePipelines(shaders: Map<string, string>, layouts: Map<string, Layout>, onProgress: (done: number, total: number) => void): Promise<Map<string, GPUComputePipeline>> {
     const modules = new Map<string, GPUShaderModule>();
     for (const [file, text] of shaders)
       modules.set(file, await this.gpu.guarded(file, () => this.gpu.device.createShaderModule({ label: file, code: text })));
@@ -131,7 +149,7 @@ export class Executor {
       try {
         const pipeline = await this.gpu.device.createComputePipelineAsync({
           label: d.shader,
-          layout: "auto",
+          layout: this.gpu.device.createPipelineLayout({ bindGroupLayouts: [layouts.get(d.shader)!.layout] }),
           compute: { module: modules.get(d.shader)!, entryPoint: "main", constants: d.constants },
         });
         onProgress(++done, wanted.size);
@@ -161,6 +179,16 @@ export class Executor {
       return bindings;
     });
   }
+}
+
+function declaredBindings(text: string): GPUBindGroupLayoutEntry[] {
+  const declaration = /@group\(0\)\s*@binding\((\d+)\)\s*var\s*(?:<([^>]*)>)?\s*\w+\s*:\s*(\w+)/g;
+  return [...text.matchAll(declaration)].map(([, binding, space = "", type]) => {
+    const entry = { binding: Number(binding), visibility: GPUShaderStage.COMPUTE };
+    if (type === "texture_2d_array") return { ...entry, texture: { sampleType: "uint", viewDimension: "2d-array" } };
+    if (space === "uniform") return { ...entry, buffer: { type: "uniform" } };
+    return { ...entry, buffer: { type: /\bread_write\b/.test(space) ? "storage" : "read-only-storage" } };
+  });
 }
 
 function pipelineKey(d: Dispatch): string {
