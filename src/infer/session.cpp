@@ -4,13 +4,18 @@
 
 #include <algorithm>
 #include <bit>
+#include <chrono>
+#include <optional>
 
+#include "base/thread_choice.h"
 #include "infer/backend.h"
 #include "infer/computation.h"
 #include "infer/sampler.h"
 
 namespace pixellm {
 namespace {
+
+using Clock = std::chrono::steady_clock;
 
 // Logits of a few tokens at once, so that eval reads the output matrix seldom and needs little memory.
 uint32_t logits_at_once(uint32_t vocab_size, uint32_t batch) {
@@ -34,7 +39,8 @@ struct Session::Impl {
   uint32_t context = 0, batch = 0, n_logits = 0, position = 0;
   ActivationKind activations = ActivationKind::kInt8;
   CacheKind cache = CacheKind::kF16;
-  int64_t logits_row = -1;  // of the computation's; -1: none
+  int64_t logits_row = -1;              // of the computation's; -1: none
+  std::optional<ThreadChoice> threads;  // of steps of one token, which wait for each other most
 
   std::span<float> logits_of(uint32_t row) const { return computation->logits(row); }
 
@@ -57,7 +63,14 @@ struct Session::Impl {
       Impl* self;
       const Step* step;
     } call{this, &what};
-    pool->run([&call](Worker& w) { call.self->computation->forward(*call.step, w); });
+    const auto forward = [&call](Worker& w) { call.self->computation->forward(*call.step, w); };
+    if (ids.size() == 1) {
+      const auto start = Clock::now();
+      pool->run(forward, threads->next());
+      threads->took(std::chrono::duration<double>(Clock::now() - start).count());
+    } else {
+      pool->run(forward);
+    }
     PIXELLM_CHECK(computation->outcome());
     position += static_cast<uint32_t>(ids.size());
     return {};
@@ -96,6 +109,7 @@ Result<std::unique_ptr<Session>> Session::create(const Engine& engine, ThreadPoo
   auto s = std::make_unique<Impl>();
   s->engine = &engine.impl();
   s->pool = &pool;
+  s->threads.emplace(pool.size());
   s->context = options.context > 0 ? options.context : std::min(config.context_length, kDefaultContext);
   if (s->context > config.context_length)
     return fail(ErrorCode::kInvalidArgument,
