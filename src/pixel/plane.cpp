@@ -82,8 +82,9 @@ Result<void> PixelPlane::Impl::take_flat(uint64_t size) {
   row_bytes = layout->row_bytes;
   row_stride = layout->stride();
   rows = layout->rows;
-  held_rows = file.size() < base_offset ? 0 : std::min(rows, (file.size() - base_offset) / row_stride);
-  if (file.size() >= needed) held_rows = rows;
+  // A row is held when its pixels are.
+  const uint64_t first_end = base_offset + row_bytes;
+  held_rows = file.size() < first_end ? 0 : std::min(rows, (file.size() - first_end) / row_stride + 1);
   return {};
 }
 
