@@ -27,6 +27,9 @@ build_packages=(g++ cmake ninja-build pkg-config libfmt-dev libcli11-dev nlohman
 gpu_packages=(libvulkan1 mesa-vulkan-drivers)   # Vulkan on the CPU, for the tests
 test_packages=(libgtest-dev libgmock-dev python3 python3-numpy python3-pil pngcheck lz4 zstd)
 
+# The browser's side (tools/build_web.sh); node and npm besides, where they are not there from elsewhere.
+web_packages=(clang-19 lld-19 wasi-libc libc++-19-dev-wasm32 libc++abi-19-dev-wasm32 libclang-rt-19-dev-wasm32)
+
 # build PRESET [TARGET...]: configures once and builds; quiet unless something is to be done or fails.
 build() {
   local preset=$1 log

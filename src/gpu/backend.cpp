@@ -74,7 +74,8 @@ class GpuComputation final : public Computation {
       if (local && !e_.has_local_rope) break;
       const uint64_t n = ids.size() * e_.config.n_rot;
       for (uint32_t t = 0; t < ids.size(); t++)
-        rope_row(e_, local, words.position + t, rope_.data() + uint64_t{t} * e_.config.n_rot);
+        rope_pairs(e_.config, e_.rope_factors, local, words.position + t,
+                   rope_.data() + uint64_t{t} * e_.config.n_rot);
       PIXELLM_CHECK(
           executor_->write(local ? "rope_local" : "rope", bytes_of(std::span<const float>(rope_).first(n))));
     }
