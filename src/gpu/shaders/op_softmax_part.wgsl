@@ -40,7 +40,12 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
   var sum = 0.0;
   for (var i = begin; i < end; i += LANES) {
     let v = f32(x[i]);
-    if (bitcast<u32>(v) != MINUS_INFINITY) { sum += exp(v - largest); }
+    let bits = bitcast<u32>(v);
+    if ((bits & 0x7fffffffu) < 0x7f800000u) {
+      sum += exp(v - largest);
+    } else if (bits != MINUS_INFINITY) {
+      sum += bitcast<f32>(bits | 0x7fc00000u);  // NaN by its bits: what exp makes of infinities differs
+    }
   }
   lanes[t] = sum;
   workgroupBarrier();
