@@ -74,8 +74,8 @@ class WithAGpu(unittest.TestCase):
 class Usage(unittest.TestCase):
     def test_help_and_mistakes(self):
         self.assertIn("info", run("gpu", "--help").stdout)
-        self.assertEqual(run("gpu", "inof").returncode, 2)
-        self.assertIn("did you mean 'info'", run("gpu", "inof").stderr)
+        self.assertEqual(run("gpu", "inf").returncode, 2)
+        self.assertIn("did you mean 'info'", run("gpu", "inf").stderr)
         self.assertEqual(run("gpu", "info", "--nonsense").returncode, 2)
 
 

@@ -150,6 +150,7 @@ TEST_F(DeviceTest, WaitsForSubmissions) {
   EXPECT_TRUE(device().wait(*first));
   EXPECT_TRUE(device().wait(*second));
   EXPECT_TRUE(device().wait(*first));
+  EXPECT_FALSE(device().wait(*second + 1));
   EXPECT_TRUE(device().wait());
 }
 
