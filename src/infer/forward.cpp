@@ -41,6 +41,7 @@ class Pass {
         mine_(scratch.threads()[static_cast<size_t>(worker.index())]),
         w_(worker),
         watch_(scratch.profile, worker.index()),
+        group_(engine.config.n_heads / engine.config.n_kv_heads),
         stride_(round_up(engine.config.embedding_length, kCellRows)),
         n_(n_tokens) {}
 
@@ -235,11 +236,11 @@ class Pass {
       if (head < c_.n_heads) {
         if (t >= first_query) rotate(layer, layer.q_norm, t, row + e_.q_at + head * c_.head_dim);
       } else {
-        const auto kv_head = static_cast<uint32_t>(head - c_.n_heads);
-        float* key = row + e_.k_at + uint64_t{kv_head} * c_.head_dim;
+        const uint64_t kv_head = head - c_.n_heads;
+        float* key = row + e_.k_at + kv_head * c_.head_dim;
         rotate(layer, layer.k_norm, t, key);
         store(cache(t).head(index, kv_head, position(t) / kAttentionChunk), position(t) % kAttentionChunk,
-              key, row + e_.v_at + uint64_t{kv_head} * c_.head_dim);
+              key, row + e_.v_at + kv_head * c_.head_dim);
       }
     }
     watch_.lap(Operation::kRope);
@@ -290,28 +291,25 @@ class Pass {
   void attend(const LayerWeights& layer, uint32_t index) const {
     if (single() && first_seen(layer, 0) / kAttentionChunk < position(0) / kAttentionChunk)
       return attend_by_chunks(layer, index);
-    const uint32_t group = c_.n_heads / c_.n_kv_heads, heads = std::min(group, kMaxAttentionQueries);
-    const uint32_t tokens = n_ == 1 || !places_.empty() ? 1 : kMaxAttentionQueries / heads;
-    const uint64_t blocks = ceil_div(n_, tokens), parts = ceil_div(group, heads);
+    const uint64_t heads = std::min<uint64_t>(group_, kMaxAttentionQueries), parts = ceil_div(group_, heads);
+    const uint64_t tokens = single() || !places_.empty() ? 1 : kMaxAttentionQueries / heads;
+    const uint64_t blocks = ceil_div(n_, tokens), step = static_cast<uint64_t>(w_.count());
     const auto call = [&](uint64_t block, uint64_t head, uint64_t n_heads) {
       const uint64_t t = block * tokens;
-      const auto n_tokens = static_cast<uint32_t>(std::min<uint64_t>(tokens, n_ - t));
-      attend_heads(queries(layer, head, static_cast<uint32_t>(n_heads), t, n_tokens), cache(t), index,
-                   head / group);
+      attend_heads(queries(layer, head, n_heads, t, std::min(tokens, n_ - t)), cache(t), index, head);
     };
-    if (blocks <= 4 * static_cast<uint64_t>(w_.count()) || !places_.empty()) {
-      deal_heads(
-          blocks,
-          [&](uint64_t block) { return seen(layer, std::min<uint64_t>((block + 1) * tokens, n_) - 1); },
-          call);
+    const auto seen = [&](uint64_t block) {
+      const uint64_t t = std::min<uint64_t>((block + 1) * tokens, n_) - 1;
+      return uint64_t{position(t)} + 1 - first_seen(layer, t);
+    };
+    if (blocks <= 4 * step || !places_.empty()) {
+      deal_heads(blocks, seen, call);
     } else {
-      // One head's keys and values at a time, which stay in a core's own cache. Later tokens cost more:
+      // One KV head after the other: its keys and values stay in a core's own cache. Later tokens cost more:
       // dealing in turn keeps the threads even.
-      const auto step = static_cast<uint64_t>(w_.count());
-      for (auto item = static_cast<uint64_t>(w_.index()); item < c_.n_kv_heads * parts * blocks;
-           item += step) {
-        const uint64_t part = item / blocks % parts, head = item / blocks / parts * group + part * heads;
-        call(item % blocks, head, std::min<uint64_t>(heads, group - part * heads));
+      for (auto i = static_cast<uint64_t>(w_.index()); i < c_.n_kv_heads * parts * blocks; i += step) {
+        const uint64_t part = i / blocks % parts, head = i / blocks / parts * group_ + part * heads;
+        call(i % blocks, head, std::min(heads, group_ - part * heads));
       }
     }
     watch_.lap(Operation::kAttention);
@@ -330,14 +328,11 @@ class Pass {
       return std::min(end, begin + kAttentionChunk) - std::max(first, begin);
     };
     deal_heads(n_chunks, seen_of, [&](uint64_t chunk, uint64_t head, uint64_t n_heads) {
-      const Queries q = queries(layer, head, static_cast<uint32_t>(n_heads), 0, 1);
-      const auto kv_head_of = [&](uint64_t h) {
-        return static_cast<uint32_t>(h / (c_.n_heads / c_.n_kv_heads));
-      };
-      AttentionArgs args = arguments(q, cache(0), index, kv_head_of(head));
-      const uint64_t after = head + n_heads, next = after < c_.n_heads ? chunk : chunk + 1;
+      const Queries q = queries(layer, head, n_heads, 0, 1);
+      AttentionArgs args = arguments(q, cache(0).head(index, head / group_), cache(0).chunk_bytes());
+      const uint64_t after = head + n_heads, next = chunk + after / c_.n_heads;
       if (next < n_chunks)
-        args.next_keys = cache(0).head(index, kv_head_of(after % c_.n_heads), first_chunk + next).keys;
+        args.next_keys = cache(0).head(index, after % c_.n_heads / group_, first_chunk + next).keys;
       k_.attention_chunk(args, static_cast<uint32_t>(first_chunk + chunk),
                          s_.parts + head * stride + chunk * part_floats, stride);
     });
@@ -357,14 +352,13 @@ class Pass {
   // sequence, in the order of the cache's memory; call(i, first head, heads) gets heads of one KV head.
   template <class Cost, class Call>
   void deal_heads(uint64_t n, Cost cost, Call call) const {
-    const uint64_t group = c_.n_heads / c_.n_kv_heads;
     uint64_t total = 0, start = 0;
     for (uint64_t i = 0; i < n; i++) total += cost(i) * c_.n_heads;
     const auto [from, to] = w_.share(total);
     for (uint64_t i = 0; i < n; i++) {
       auto [head, end] = groups_between(from, to, start, cost(i), c_.n_heads);
       while (head < end) {
-        const uint64_t next = std::min({end, (head / group + 1) * group, head + kMaxAttentionQueries});
+        const uint64_t next = std::min({end, (head / group_ + 1) * group_, head + kMaxAttentionQueries});
         call(i, head, next - head);
         head = next;
       }
@@ -378,10 +372,6 @@ class Pass {
     return layer.window > 0 && last >= layer.window ? last - layer.window + 1 : 0;
   }
 
-  uint64_t seen(const LayerWeights& layer, uint64_t t) const {
-    return uint64_t{position(t)} + 1 - first_seen(layer, t);
-  }
-
   struct Queries {
     std::array<const float*, kMaxAttentionQueries> queries{};
     std::array<float*, kMaxAttentionQueries> outputs{}, results{};  // the same where heads need no padding
@@ -390,11 +380,11 @@ class Pass {
   };
 
   // Heads [head, head + n_heads) of tokens [token, token + n_tokens).
-  Queries queries(const LayerWeights& layer, uint64_t head, uint32_t n_heads, uint64_t token,
-                  uint32_t n_tokens) const {
+  Queries queries(const LayerWeights& layer, uint64_t head, uint64_t n_heads, uint64_t token,
+                  uint64_t n_tokens) const {
     const uint32_t dim = e_.head_dim_padded;
     Queries q;
-    q.count = n_heads * n_tokens;
+    q.count = static_cast<uint32_t>(n_heads * n_tokens);
     for (uint32_t i = 0; i < q.count; i++) {
       const uint64_t t = token + i / n_heads, h = head + i % n_heads;
       q.queries[i] = qkv_row(t) + e_.q_at + h * c_.head_dim;
@@ -412,8 +402,7 @@ class Pass {
     return q;
   }
 
-  AttentionArgs arguments(const Queries& q, const KvCache& all, uint32_t layer, uint32_t kv_head) const {
-    const KvCache::Head cache = all.head(layer, kv_head);
+  AttentionArgs arguments(const Queries& q, const KvCache::Head& cache, uint64_t chunk_bytes) const {
     return {.queries = q.queries.data(),
             .outputs = q.outputs.data(),
             .first = q.first.data(),
@@ -424,15 +413,15 @@ class Pass {
             .values = cache.values,
             .key_factors = cache.key_factors,
             .value_factors = cache.value_factors,
-            .chunk_bytes = all.chunk_bytes(),
+            .chunk_bytes = chunk_bytes,
             .next_keys = nullptr,
             .scale = c_.attention_scale,
             .softcap = c_.attention_softcap,
             .scratch = mine_.attention};
   }
 
-  void attend_heads(const Queries& q, const KvCache& cache, uint32_t layer, uint64_t kv_head) const {
-    k_.attention(arguments(q, cache, layer, static_cast<uint32_t>(kv_head)));
+  void attend_heads(const Queries& q, const KvCache& cache, uint32_t layer, uint64_t head) const {
+    k_.attention(arguments(q, cache.head(layer, head / group_), cache.chunk_bytes()));
     if (e_.head_dim_padded == c_.head_dim) return;
     for (uint32_t i = 0; i < q.count; i++)
       std::memcpy(q.results[i], q.outputs[i], c_.head_dim * sizeof(float));
@@ -484,6 +473,7 @@ class Pass {
   Scratch::PerThread& mine_;
   Worker& w_;
   mutable Stopwatch watch_;
+  const uint64_t group_;        // query heads of a KV head
   const uint64_t stride_;       // floats from one token's x or y to the next one's
   uint32_t n_;                  // tokens that are being computed
   std::optional<bool> single_;  // where x is, when that is not what n_ says

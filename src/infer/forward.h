@@ -24,7 +24,7 @@ class KvCache {
     uint8_t *keys, *values;
     float *key_factors, *value_factors;
   };
-  Head head(uint32_t layer, uint32_t kv_head, uint64_t chunk = 0) const;
+  Head head(uint64_t layer, uint64_t kv_head, uint64_t chunk = 0) const;
   uint64_t chunk_bytes() const { return chunk_bytes_; }  // from a head's chunk to its next
   CacheKind kind() const { return kind_; }
   uint64_t bytes() const;  // what the context's positions take

@@ -31,7 +31,7 @@ uint64_t KvCache::position_bytes() const {
   return 2 * (head_dim_ * element_bytes() + (kind_ == CacheKind::kF16 ? 0 : sizeof(float)));
 }
 
-KvCache::Head KvCache::head(uint32_t layer, uint32_t kv_head, uint64_t chunk) const {
+KvCache::Head KvCache::head(uint64_t layer, uint64_t kv_head, uint64_t chunk) const {
   const uint64_t index = layer * n_kv_heads_ + kv_head,
                  vectors = chunk_positions_ * head_dim_ * element_bytes();
   uint8_t* keys = memory_.at<uint8_t>(chunk * chunk_bytes_ + index * chunk_positions_ * position_bytes());
@@ -48,8 +48,8 @@ void KvCache::copy_from(const KvCache& other, uint32_t n_positions) {
   std::memcpy(memory_.at<uint8_t>(0), other.memory_.at<uint8_t>(0), chunk * chunk_bytes_);
   if (rest == 0) return;
   const uint64_t vector_bytes = head_dim_ * element_bytes();
-  for (uint32_t layer = 0; layer < n_layers_; layer++)
-    for (uint32_t kv_head = 0; kv_head < n_kv_heads_; kv_head++) {
+  for (uint64_t layer = 0; layer < n_layers_; layer++)
+    for (uint64_t kv_head = 0; kv_head < n_kv_heads_; kv_head++) {
       const Head to = head(layer, kv_head, chunk), from = other.head(layer, kv_head, chunk);
       std::memcpy(to.keys, from.keys, round_up(rest, 16) * vector_bytes);
       std::memcpy(to.values, from.values, rest * vector_bytes);
