@@ -60,6 +60,17 @@ function(pixellm_test name)
   set_tests_properties(${name} PROPERTIES TIMEOUT 900)
 endfunction()
 
+# pixellm_gpu_test(NAME ...): a pixellm_test that needs a GPU adapter, label "gpu": it is reported as skipped where there is none.
+# Stands beside the WebGPU library. llvmpipe without threads of its own is quicker at many small dispatches.
+function(pixellm_gpu_test name)
+  if(NOT PIXELLM_TESTS)
+    return()
+  endif()
+  pixellm_test(${name} ${ARGN})
+  set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR})
+  set_tests_properties(${name} PROPERTIES LABELS gpu ENVIRONMENT LP_NUM_THREADS=0 SKIP_REGULAR_EXPRESSION "skipped without a GPU adapter: ")
+endfunction()
+
 # pixellm_fuzz(NAME SOURCES x_fuzz.cpp DEPENDS ...): one libFuzzer program, fuzz_NAME, run by ./test --fuzz SECONDS with the
 # seeds in fuzz/corpus/NAME.
 function(pixellm_fuzz name)

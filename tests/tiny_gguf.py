@@ -1,6 +1,7 @@
 """A tiny random Llama as a GGUF, for the stories (standard library only).
 
-  write_gguf(path, **metadata)      one layer of F16, F32 and Q8_0, the GPT-2 byte vocabulary and a few tokens more
+  write_gguf(path, **metadata)      one layer of F16, F32 and Q8_0, the GPT-2 byte vocabulary and a few tokens more;
+                                    matrices="F32", layers=2: all matrices of that type, so many layers
 """
 import struct
 
@@ -59,25 +60,27 @@ def encode_rows(kind, values):
     return 8, out
 
 
-def write_gguf(path, **metadata):
+def write_gguf(path, matrices=None, layers=1, **metadata):
     tokens = byte_symbols() + ["<|endoftext|>", "<|im_start|>", "<|im_end|>", "th", "the", "<|unused|>"]
     pairs = {
-        "general.architecture": "llama", "general.name": "tiny", "llama.block_count": 1, "llama.context_length": CONTEXT,
+        "general.architecture": "llama", "general.name": "tiny", "llama.block_count": layers, "llama.context_length": CONTEXT,
         "llama.embedding_length": EMBEDDING, "llama.feed_forward_length": 64, "llama.attention.head_count": 2,
         "llama.attention.head_count_kv": 1, "llama.rope.dimension_count": 32, "llama.rope.freq_base": 10000.0,
         "llama.attention.layer_norm_rms_epsilon": 1e-5, "tokenizer.ggml.model": "gpt2", "tokenizer.ggml.pre": "gpt-2",
         "tokenizer.ggml.tokens": tokens, "tokenizer.ggml.token_type": [1] * 256 + [3, 3, 3, 1, 1, 5],
         "tokenizer.ggml.merges": ["t h", "th e"], "tokenizer.ggml.bos_token_id": END, "tokenizer.ggml.eos_token_id": END,
         "tokenizer.chat_template": CHATML, **metadata}
-    shapes = [("token_embd.weight", "F16", VOCAB, 64), ("output_norm.weight", "F32", None, 64), ("output.weight", "Q8_0", VOCAB, 64),
-              ("blk.0.attn_norm.weight", "F32", None, 64), ("blk.0.ffn_norm.weight", "F32", None, 64),
-              ("blk.0.attn_q.weight", "Q8_0", 64, 64), ("blk.0.attn_k.weight", "Q8_0", 32, 64), ("blk.0.attn_v.weight", "F16", 32, 64),
-              ("blk.0.attn_output.weight", "F32", 64, 64), ("blk.0.ffn_gate.weight", "Q8_0", 64, 64),
-              ("blk.0.ffn_up.weight", "Q8_0", 64, 64), ("blk.0.ffn_down.weight", "F16", 64, 64)]
+    shapes = [("token_embd.weight", "F16", VOCAB, 64), ("output_norm.weight", "F32", None, 64), ("output.weight", "Q8_0", VOCAB, 64)]
+    for layer in range(layers):
+        shapes += [(f"blk.{layer}.{name}.weight", kind, rows, 64) for name, kind, rows in (
+            ("attn_norm", "F32", None), ("ffn_norm", "F32", None), ("attn_q", "Q8_0", 64), ("attn_k", "Q8_0", 32), ("attn_v", "F16", 32),
+            ("attn_output", "F32", 64), ("ffn_gate", "Q8_0", 64), ("ffn_up", "Q8_0", 64), ("ffn_down", "F16", 64))]
     random = Random(7)
     infos, data = b"", b""
     for name, kind, rows, columns in shapes:
         n = (rows or 1) * columns
+        if rows is not None and matrices:
+            kind = matrices
         values = [(1 + 0.1 * random.next()) if rows is None else 0.3 * random.next() for _ in range(n)]
         type_id, encoded = encode_rows(kind, values)
         dims = [columns] if rows is None else [columns, rows]

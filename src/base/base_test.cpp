@@ -246,6 +246,24 @@ TEST(Threads, APinnedPoolGivesTheCallerItsCpusBack) {
   EXPECT_TRUE(CPU_EQUAL(&before, &after));
 }
 
+TEST(Threads, RunsOnAsManyAsAskedFor) {
+  ThreadPool pool(4);
+  for (int round = 0; round < 3000; round++) {
+    const int n = round * 7 % 6;  // 0: all; 5: more than there are
+    const int expected = n == 0 || n > pool.size() ? pool.size() : n;
+    std::vector<std::atomic<int>> met(4);
+    pool.run(
+        [&](Worker& w) {
+          EXPECT_EQ(w.count(), expected);
+          met[static_cast<size_t>(w.index())]++;
+          w.barrier();
+          for (int i = 0; i < expected; i++) EXPECT_EQ(met[static_cast<size_t>(i)], 1);
+        },
+        n);
+    for (int i = 0; i < 4; i++) ASSERT_EQ(met[static_cast<size_t>(i)], i < expected ? 1 : 0);
+  }
+}
+
 TEST(Threads, BarrierOrdersPhases) {
   ThreadPool pool(4);
   std::vector<int> value(4, 0);

@@ -15,6 +15,16 @@ namespace pixellm {
 using Bytes = std::span<const uint8_t>;
 using MutableBytes = std::span<uint8_t>;
 
+// The bytes of numbers as they lie in memory.
+template <class T>
+Bytes bytes_of(std::span<const T> values) {
+  return {reinterpret_cast<const uint8_t*>(values.data()), values.size_bytes()};
+}
+template <class T>
+MutableBytes mutable_bytes_of(std::span<T> values) {
+  return {reinterpret_cast<uint8_t*>(values.data()), values.size_bytes()};
+}
+
 template <class T>
   requires(std::is_arithmetic_v<T>)
 T load_le(const uint8_t* p) {

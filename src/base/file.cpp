@@ -185,6 +185,13 @@ Result<void> MappedFile::populate(uint64_t offset, uint64_t size) const {
   return fail(ErrorCode::kIo, fmt::format("{}: bytes {} to {} cannot be read", path_, begin, end));
 }
 
+void MappedFile::prefetch(uint64_t offset, uint64_t size) const {
+  if (offset >= size_) return;
+  const uint64_t page = static_cast<uint64_t>(::sysconf(_SC_PAGESIZE));
+  const uint64_t begin = offset / page * page, end = offset + std::min(size, size_ - offset);
+  if (begin < end) ::madvise(const_cast<uint8_t*>(data_) + begin, end - begin, MADV_WILLNEED);
+}
+
 // ---- InputStream
 
 Result<InputStream> InputStream::open(const std::string& path) {

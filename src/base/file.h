@@ -57,6 +57,9 @@ class MappedFile {
   // cannot read them (touching them would be SIGBUS). Without effect where the kernel lacks it (before Linux 5.14).
   Result<void> populate(uint64_t offset, uint64_t size) const;
 
+  // Begins to read these bytes from the disk and does not wait for them.
+  void prefetch(uint64_t offset, uint64_t size) const;
+
  private:
   std::string path_;
   const uint8_t* data_ = nullptr;

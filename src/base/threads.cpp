@@ -55,6 +55,9 @@ void spin_then_yield(int spins, Done done) {
 struct ThreadPool::Impl {
   alignas(64) std::atomic<uint32_t> arrived{0};
   alignas(64) std::atomic<uint32_t> phase{0};
+  // The number of runs, and below it how many threads the last one takes: one word, so that a thread that was left
+  // out and wakes late cannot take part in a later run twice.
+  static constexpr uint32_t kCountBits = 10;
   alignas(64) std::atomic<uint32_t> epoch{0};
   std::atomic<bool> stop{false};
   const std::function<void(Worker&)>* function = nullptr;
@@ -62,6 +65,11 @@ struct ThreadPool::Impl {
   int spins_between_runs = kSpinsBetweenRuns;
   std::vector<std::thread> threads;
   std::optional<cpu_set_t> callers_cpus;  // before it was pinned
+
+  void begin(int count) {
+    const uint32_t runs = (epoch.load(std::memory_order_relaxed) >> kCountBits) + 1;
+    epoch.store(runs << kCountBits | static_cast<uint32_t>(count), std::memory_order_release);
+  }
 
   void barrier(uint32_t count) {
     const uint32_t now = phase.load(std::memory_order_relaxed);
@@ -90,7 +98,9 @@ ThreadPool::ThreadPool(int n_threads, bool pin) : impl_(std::make_unique<Impl>()
         s.epoch.wait(seen, std::memory_order_acquire);
         seen = s.epoch.load(std::memory_order_acquire);
         if (s.stop.load(std::memory_order_acquire)) return;
-        Worker worker(this, i, n_threads_);
+        const auto count = static_cast<int>(seen & ((1u << Impl::kCountBits) - 1));
+        if (i >= count) continue;
+        Worker worker(this, i, count);
         (*s.function)(worker);
         worker.barrier();
       }
@@ -110,17 +120,18 @@ ThreadPool::ThreadPool(int n_threads, bool pin) : impl_(std::make_unique<Impl>()
 
 ThreadPool::~ThreadPool() {
   impl_->stop.store(true, std::memory_order_release);
-  impl_->epoch.fetch_add(1, std::memory_order_acq_rel);
+  impl_->begin(0);
   impl_->epoch.notify_all();
   for (auto& t : impl_->threads) t.join();
   if (impl_->callers_cpus) sched_setaffinity(0, sizeof *impl_->callers_cpus, &*impl_->callers_cpus);
 }
 
-void ThreadPool::run(const std::function<void(Worker&)>& function) noexcept {
-  Worker worker(this, 0, n_threads_);
-  if (n_threads_ > 1) {
+void ThreadPool::run(const std::function<void(Worker&)>& function, int n) noexcept {
+  const int count = n > 0 ? std::min(n, n_threads_) : n_threads_;
+  Worker worker(this, 0, count);
+  if (count > 1) {
     impl_->function = &function;
-    impl_->epoch.fetch_add(1, std::memory_order_acq_rel);
+    impl_->begin(count);
     impl_->epoch.notify_all();
   }
   function(worker);

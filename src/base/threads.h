@@ -54,7 +54,8 @@ class ThreadPool {
 
   static constexpr int kMaxThreads = 512;
   int size() const { return n_threads_; }
-  void run(const std::function<void(Worker&)>& function) noexcept;  // the caller is thread 0
+  // On the first `n` threads, 0: all. The caller is thread 0.
+  void run(const std::function<void(Worker&)>& function, int n = 0) noexcept;
 
  private:
   friend class Worker;

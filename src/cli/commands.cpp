@@ -26,11 +26,13 @@ constexpr Command kCommands[] = {
     {"logits", "write the logits of given tokens as a NumPy file", cmd_logits},
     {"eval", "measure how well a model predicts a text", cmd_eval},
     {"bench", "measure speed beside the machine's limits", cmd_bench},
+    {"plan", "print what a GPU does for a model, as JSON", cmd_plan},
     {"thumbnail", "draw a small picture of a model", cmd_thumbnail},
     {"corpus", "collect texts to train on", cmd_corpus},
     {"map", "an endless plane of pixels on disk", cmd_map},
     {"v0", "the first brain in pixels: init, train, encode, infer, ask", cmd_v0},
     {"fs", "store files as pixel images", cmd_fs},
+    {"gpu", "what the GPU is and can do", cmd_gpu},
 };
 
 // Edits (insert, delete, replace) that turn a into b.

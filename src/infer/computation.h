@@ -8,6 +8,7 @@
 #pragma once
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 
 #include "base/threads.h"
@@ -30,8 +31,9 @@ struct Step {
   std::span<const Place> places =
       {};  // one for each token, with kAll; empty: all are of this sequence, one after the other
   // kLast: logits of the last token. kAll: what forward_logits() needs of every token stays. kNone: only the
-  // positions' memory is filled.
-  enum class Output : uint8_t { kNone, kLast, kAll } output = Output::kLast;
+  // positions' memory is filled. kBest: only which token the last one's logits make likeliest; with
+  // chooses().
+  enum class Output : uint8_t { kNone, kLast, kAll, kBest } output = Output::kLast;
 };
 
 struct SequenceSizes {
@@ -50,8 +52,16 @@ class Computation {
   // Called by every thread of a ThreadPool::run. The last token's logits go to logits(0).
   virtual void forward(const Step& step, Worker& worker) = 0;
 
+  // What went wrong in the last forward() or forward_logits(). On the CPU nothing can.
+  virtual Result<void> outcome() { return {}; }
+
   // Whether steps may have `places`.
   virtual bool serves_others() const { return false; }
+
+  // Whether steps may have kBest: after one, best() is the smallest id among the largest logits, none when
+  // some logit is not finite. For computations whose logits are far from the CPU.
+  virtual bool chooses() const { return false; }
+  virtual std::optional<TokenId> best() const { return std::nullopt; }
 
   // Logits of tokens [first, first + count) of the step that just ran with kAll, to logits(0) to logits(count
   // - 1).

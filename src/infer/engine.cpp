@@ -6,6 +6,8 @@
 #include <optional>
 #include <string>
 
+#include "infer/row_layout.h"
+
 namespace pixellm {
 namespace {
 
@@ -177,12 +179,8 @@ Result<void> find_transformer(Tensors& tensors, const Kernels& kernels, Engine::
 // Rows of several matrices stand one after the other in a token's row, each rounded up to whole groups.
 void plan_rows(Engine::Impl& e) {
   const ModelConfig& c = e.config;
-  const uint64_t q = c.q_width(), kv = c.kv_width();
-  const bool fused = e.layers.front().attention_in.size() == 1;
-  e.q_at = 0;
-  e.k_at = fused ? q : round_up(q, kCellRows);
-  e.v_at = e.k_at + (fused ? kv : round_up(kv, kCellRows));
-  e.qkv_stride = fused ? round_up(q + 2 * kv, kCellRows) : e.v_at + round_up(kv, kCellRows);
+  const QkvRows rows = qkv_rows(c, e.layers.front().attention_in.size() == 1);
+  e.q_at = rows.q_at, e.k_at = rows.k_at, e.v_at = rows.v_at, e.qkv_stride = rows.stride;
   const uint64_t ffn = round_up(c.feed_forward_length, kCellRows);
   const bool gated = e.layers.front().gate.present();
   e.up_at = gated ? ffn : 0;

@@ -14,7 +14,8 @@ struct Linear {
   Kernels::Matmul multiply = nullptr;
   std::vector<float> bias;
 
-  // Rows of groups [group_begin, group_end) for every token of `x`, into y[t * stride + row]; y as Kernels::Matmul asks.
+  // Rows of groups [group_begin, group_end) for every token of `x`, into y[t * stride + row]; y as
+  // Kernels::Matmul asks.
   void apply(const Kernels& kernels, uint64_t group_begin, uint64_t group_end, const Activations& x, float* y,
              uint64_t stride) const {
     if (group_begin >= group_end) return;
@@ -56,9 +57,9 @@ struct Engine::Impl {
   CellMatrixView token_embedding, position_embedding;  // the latter only for learned positions
   Norm output_norm;
   Linear output;
-  std::vector<LayerWeights> layers;     // empty for architecture mlp
-  Linear hidden;                        // architecture mlp
-  std::vector<float> rope_factors;  // n_rot / 2, or empty
+  std::vector<LayerWeights> layers;  // empty for architecture mlp
+  Linear hidden;                     // architecture mlp
+  std::vector<float> rope_factors;   // n_rot / 2, or empty
   uint64_t bytes_per_token = 0;
 
   // A token's row in the qkv buffer, and in the buffer of gate and up, in floats.

@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "infer/profile.h"
+#include "infer/rope_rows.h"
 
 namespace pixellm {
 namespace {
@@ -115,14 +116,10 @@ class Pass {
         k_.add(x, mine_.rows, c_.embedding_length);
       }
     }
-    const float* factors = e_.rope_factors.empty() ? nullptr : e_.rope_factors.data();
     const auto [rope_begin, rope_end] = w_.share(c_.n_rot > 0 ? n_ : 0);
     for (uint64_t t = rope_begin; t < rope_end; t++) {
-      rope_table(position(t), c_.n_rot, c_.rope_base, c_.rope_scale, factors, c_.rope_magnitude,
-                 s_.rope + t * c_.n_rot);
-      if (e_.has_local_rope)
-        rope_table(position(t), c_.n_rot, c_.rope_base_local, 1.0, nullptr, c_.rope_magnitude,
-                   s_.rope_local + t * c_.n_rot);
+      rope_row(e_, false, position(t), s_.rope + t * c_.n_rot);
+      if (e_.has_local_rope) rope_row(e_, true, position(t), s_.rope_local + t * c_.n_rot);
     }
     watch_.lap(Operation::kEmbed);
     if (!single()) wait();

@@ -11,10 +11,10 @@
 
 namespace pixellm {
 
-// Grows by chunks of kAttentionChunk positions, so that what a short text touches lies together and a layer's part
-// of a chunk is one run: [chunk][layer][kv head], of each head keys [16 positions][head_dim][16], values
-// [position][head_dim] and for int8 the factors [position] of both. f16 or int8, heads padded to a multiple of 16
-// values. A context shorter than a chunk makes chunks of its own size, rounded up to 16 positions.
+// Grows by chunks of kAttentionChunk positions, so that what a short text touches lies together and a layer's
+// part of a chunk is one run: [chunk][layer][kv head], of each head keys [16 positions][head_dim][16], values
+// [position][head_dim] and for int8 the factors [position] of both. f16 or int8, heads padded to a multiple
+// of 16 values. A context shorter than a chunk makes chunks of its own size, rounded up to 16 positions.
 class KvCache {
  public:
   static Result<KvCache> create(const Engine::Impl& engine, uint32_t context, CacheKind kind);
@@ -61,10 +61,10 @@ class Scratch {
   ActivationKind activations = ActivationKind::kInt8;  // of quantised weights
   Profile* profile = nullptr;
   std::span<PerThread> threads() { return threads_; }
-  float *x = nullptr, *y = nullptr;              // [batch][embedding]
-  float *qkv = nullptr, *attended = nullptr;     // [batch][qkv_stride], [batch][q_width]
-  float* ffn = nullptr;                          // [batch][ffn_stride]; the same memory as qkv and attended
-  float* parts = nullptr;                        // [heads][max_chunks][attention_part_floats]
+  float *x = nullptr, *y = nullptr;           // [batch][embedding]
+  float *qkv = nullptr, *attended = nullptr;  // [batch][qkv_stride], [batch][q_width]
+  float* ffn = nullptr;                       // [batch][ffn_stride]; the same memory as qkv and attended
+  float* parts = nullptr;                     // [heads][max_chunks][attention_part_floats]
   uint64_t max_chunks = 0;
   float *rope = nullptr, *rope_local = nullptr;  // [batch][n_rot]
   void* blocks = nullptr;                        // activations of a batch

@@ -72,8 +72,9 @@ class Answer {
     return tokenizer_.is_end_of_generation(id) || std::ranges::count(options_.end_tokens, id) > 0;
   }
 
-  void take(std::span<const float> logits) {
-    const TokenId id = sampler_.sample(logits);
+  void take(std::span<const float> logits) { take(sampler_.sample(logits)); }
+
+  void take(TokenId id) {
     if (is_end(id)) {
       g_.stop_reason = "eos";
       return;
@@ -160,6 +161,7 @@ Result<void> sample_tokens(Session& session, const Tokenizer& tokenizer, const G
   Answer answer(tokenizer, options, sampler, room, emit, g);
   Speculator* const speculator = options.speculator;
   const auto vocab_size = session.logits().size();
+  const bool greedy = is_plain_greedy(options.sampler);
   std::vector<TokenId> tokens;
   if (answer.goes_on()) {
     answer.take(session.logits());
@@ -176,9 +178,13 @@ Result<void> sample_tokens(Session& session, const Tokenizer& tokenizer, const G
     double seconds = 0;
     if (tokens.size() == 1) {
       const auto start = Clock::now();
-      PIXELLM_CHECK(session.feed(tokens));
+      std::optional<TokenId> best;
+      if (greedy)
+        best = PIXELLM_TRY(session.feed_best(tokens));
+      else
+        PIXELLM_CHECK(session.feed(tokens));
       seconds = std::chrono::duration<double>(Clock::now() - start).count();
-      answer.take(session.logits());
+      best ? answer.take(*best) : answer.take(session.logits());
     } else {
       PIXELLM_CHECK(check_draft(session, answer, tokens, seconds, g));
     }

@@ -44,10 +44,10 @@ struct Generation {
   std::vector<TokenId> ids;               // generated, without the end token; with those of a stop text
   std::string stop_reason;                // "eos", "stop", "length", "context", "interrupted"
   double prompt_ms = 0, generate_ms = 0;  // prompt_ms ends with the first token's logits
-  // Runs of the model after the prompt's, tokens that were guessed and checked in them, and those that saved a
-  // run. Not of beam search.
+  // Runs of the model after the prompt's, tokens that were guessed and checked in them, and those that saved
+  // a run. Not of beam search.
   uint32_t steps = 0, drafted = 0, accepted = 0;
-  double log_probability = 0;             // beam search: of the ids and the end token, natural logarithm
+  double log_probability = 0;  // beam search: of the ids and the end token, natural logarithm
 };
 
 // What to do with text as soon as it is sure (whole characters; nothing that may become a stop text); false
@@ -61,8 +61,8 @@ Result<void> validate(const GenerateOptions& options);
 // context
 // ("context" when they do). kInvalidArgument: an empty prompt, or one that leaves no room for a token; names
 // both numbers. The session ends with the prompt and the generated ids in its cache, the last one perhaps
-// missing (see position()). What a speculator does shows only in the times and counts, in logits(), which may be
-// empty at the end, and in the session's position while text is emitted.
+// missing (see position()). What a speculator does shows only in the times and counts, in logits(), which may
+// be empty at the end, and in the session's position while text is emitted.
 //
 // Beam search: at each step the `beams` likeliest continuations of the same length live on; a beam that ends
 // while it is among the `beams` best candidates is finished. The search ends when `beams` have finished and

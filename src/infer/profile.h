@@ -72,7 +72,8 @@ class Profile {
 // A thread's view; does nothing without a Profile.
 class Stopwatch {
  public:
-  Stopwatch(Profile* profile, int index) : thread_(profile && profile->on ? &profile->thread(index) : nullptr) {
+  Stopwatch(Profile* profile, int index)
+      : thread_(profile && profile->on ? &profile->thread(index) : nullptr) {
     if (thread_) thread_->mark = std::chrono::steady_clock::now();
   }
 

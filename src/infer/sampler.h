@@ -32,6 +32,12 @@ struct SamplerOptions {
   uint64_t seed = 0;
 };
 
+// Whether the next token is always that of the largest logit.
+inline bool is_plain_greedy(const SamplerOptions& o) {
+  return o.temperature == 0 && o.bias.empty() && o.repeat_penalty == 1 && o.presence_penalty == 0 &&
+         o.frequency_penalty == 0;
+}
+
 // Ranges that do not depend on a vocabulary. kInvalidArgument names the option, its value and what is
 // allowed.
 Result<void> validate(const SamplerOptions& options);

@@ -4,11 +4,18 @@
 
 #include <algorithm>
 #include <bit>
+#include <chrono>
+#include <optional>
 
+#include "base/thread_choice.h"
+#include "infer/backend.h"
 #include "infer/computation.h"
+#include "infer/sampler.h"
 
 namespace pixellm {
 namespace {
+
+using Clock = std::chrono::steady_clock;
 
 // Logits of a few tokens at once, so that eval reads the output matrix seldom and needs little memory.
 uint32_t logits_at_once(uint32_t vocab_size, uint32_t batch) {
@@ -32,7 +39,8 @@ struct Session::Impl {
   uint32_t context = 0, batch = 0, n_logits = 0, position = 0;
   ActivationKind activations = ActivationKind::kInt8;
   CacheKind cache = CacheKind::kF16;
-  int64_t logits_row = -1;  // of the computation's; -1: none
+  int64_t logits_row = -1;              // of the computation's; -1: none
+  std::optional<ThreadChoice> threads;  // of steps of one token, which wait for each other most
 
   std::span<float> logits_of(uint32_t row) const { return computation->logits(row); }
 
@@ -49,18 +57,27 @@ struct Session::Impl {
     return {};
   }
 
-  void step(std::span<const TokenId> ids, Step::Output output) {
+  Result<void> step(std::span<const TokenId> ids, Step::Output output) {
     const Step what{.ids = ids, .position = position, .output = output};
     struct Call {
       Impl* self;
       const Step* step;
     } call{this, &what};
-    pool->run([&call](Worker& w) { call.self->computation->forward(*call.step, w); });
+    const auto forward = [&call](Worker& w) { call.self->computation->forward(*call.step, w); };
+    if (ids.size() == 1) {
+      const auto start = Clock::now();
+      pool->run(forward, threads->next());
+      threads->took(std::chrono::duration<double>(Clock::now() - start).count());
+    } else {
+      pool->run(forward);
+    }
+    PIXELLM_CHECK(computation->outcome());
     position += static_cast<uint32_t>(ids.size());
+    return {};
   }
 
   // After step() with kAll of step_tokens tokens.
-  void step_logits(uint32_t step_tokens, uint32_t first, uint32_t count) {
+  Result<void> step_logits(uint32_t step_tokens, uint32_t first, uint32_t count) {
     struct Call {
       Impl* self;
       uint32_t step_tokens, first, count;
@@ -68,12 +85,18 @@ struct Session::Impl {
     pool->run([&call](Worker& w) {
       call.self->computation->forward_logits(call.step_tokens, call.first, call.count, w);
     });
+    return computation->outcome();
+  }
+
+  // After an error in the middle of several steps: nothing was appended.
+  std::unexpected<Error> back_to(uint32_t before, Error error) {
+    position = before;
+    logits_row = -1;
+    return std::unexpected(std::move(error));
   }
 
   std::unexpected<Error> not_finite(uint32_t before) {
-    position = before;
-    logits_row = -1;
-    return fail(ErrorCode::kCorrupt, "infer: the model produced values that are not finite");
+    return back_to(before, {ErrorCode::kCorrupt, "infer: the model produced values that are not finite"});
   }
 };
 
@@ -86,6 +109,7 @@ Result<std::unique_ptr<Session>> Session::create(const Engine& engine, ThreadPoo
   auto s = std::make_unique<Impl>();
   s->engine = &engine.impl();
   s->pool = &pool;
+  s->threads.emplace(pool.size());
   s->context = options.context > 0 ? options.context : std::min(config.context_length, kDefaultContext);
   if (s->context > config.context_length)
     return fail(ErrorCode::kInvalidArgument,
@@ -95,31 +119,55 @@ Result<std::unique_ptr<Session>> Session::create(const Engine& engine, ThreadPoo
     return fail(ErrorCode::kInvalidArgument, "infer: a batch of 0 tokens, must be at least 1");
   s->batch = std::min(options.batch, s->context);
   s->n_logits = logits_at_once(config.vocab_size, s->batch);
-  s->computation = PIXELLM_TRY(make_computation(*s->engine, {.context = s->context,
-                                                             .batch = s->batch,
-                                                             .n_logits = s->n_logits,
-                                                             .n_threads = pool.size(),
-                                                             .activations = options.activations,
-                                                             .cache = options.cache,
-       .profile = options.profile}));
+  const SequenceSizes sizes{.context = s->context,
+                            .batch = s->batch,
+                            .n_logits = s->n_logits,
+                            .n_threads = pool.size(),
+                            .activations = options.activations,
+                            .cache = options.cache,
+                            .profile = options.profile};
+  s->computation = PIXELLM_TRY(options.backend ? options.backend->make_computation(sizes)
+                                               : make_computation(*s->engine, sizes));
   s->activations = options.activations;
   s->cache = options.cache;
   return std::unique_ptr<Session>(new Session(std::move(s)));
 }
 
-Result<void> Session::feed(std::span<const TokenId> ids) {
+// Runs `ids` through in batches; gives the position before.
+Result<uint32_t> Session::feed_steps(std::span<const TokenId> ids, bool only_best) {
   Impl& s = *impl_;
   PIXELLM_CHECK(s.check(ids));
-  if (ids.empty()) return {};
   const uint32_t before = s.position;
   while (!ids.empty()) {
     const size_t n = std::min<size_t>(ids.size(), s.batch);
-    s.step(ids.first(n), n == ids.size() ? Step::Output::kLast : Step::Output::kNone);
+    const Step::Output last = only_best ? Step::Output::kBest : Step::Output::kLast;
+    if (auto done = s.step(ids.first(n), n == ids.size() ? last : Step::Output::kNone); !done)
+      return s.back_to(before, std::move(done).error());
     ids = ids.subspan(n);
   }
+  return before;
+}
+
+Result<void> Session::feed(std::span<const TokenId> ids) {
+  Impl& s = *impl_;
+  const uint32_t before = PIXELLM_TRY(feed_steps(ids, false));
+  if (ids.empty()) return {};
   s.logits_row = 0;
   if (!all_finite(logits())) return s.not_finite(before);
   return {};
+}
+
+Result<TokenId> Session::feed_best(std::span<const TokenId> ids) {
+  Impl& s = *impl_;
+  if (ids.empty() || !s.computation->chooses()) {
+    PIXELLM_CHECK(feed(ids));
+    return argmax(logits());
+  }
+  const uint32_t before = PIXELLM_TRY(feed_steps(ids, true));
+  s.logits_row = -1;
+  const auto best = s.computation->best();
+  if (!best) return s.not_finite(before);
+  return *best;
 }
 
 Result<void> Session::feed_each(
@@ -131,10 +179,12 @@ Result<void> Session::feed_each(
   while (!ids.empty()) {
     const auto n = static_cast<uint32_t>(std::min<size_t>(ids.size(), s.batch));
     const uint32_t start = s.position;
-    s.step(ids.first(n), Step::Output::kAll);
+    if (auto done = s.step(ids.first(n), Step::Output::kAll); !done)
+      return s.back_to(before, std::move(done).error());
     for (uint32_t first = 0; first < n; first += s.n_logits) {
       const uint32_t count = std::min(s.n_logits, n - first);
-      s.step_logits(n, first, count);
+      if (auto done = s.step_logits(n, first, count); !done)
+        return s.back_to(before, std::move(done).error());
       s.logits_row = count - 1;
       for (uint32_t i = 0; i < count; i++) {
         if (!all_finite(s.logits_of(i))) return s.not_finite(before);
@@ -175,7 +225,7 @@ Result<void> Session::feed_some(std::span<Session* const> sessions, std::span<co
   const auto n = static_cast<uint32_t>(ids.size());
   const Step step{.ids = ids, .places = places, .output = Step::Output::kAll};
   lead.pool->run([&](Worker& w) { lead.computation->forward(step, w); });
-  lead.step_logits(n, 0, n);
+  PIXELLM_CHECK(lead.step_logits(n, 0, n));
   for (uint32_t i = 0; i < n; i++)
     if (!all_finite(lead.logits_of(i)))
       return fail(ErrorCode::kCorrupt, "infer: the model produced values that are not finite");

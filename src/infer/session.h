@@ -23,6 +23,7 @@
 
 namespace pixellm {
 
+class Backend;
 class Profile;
 
 class Engine {
@@ -51,12 +52,15 @@ enum class CacheKind : uint8_t { kF16, kInt8 };
 struct SessionOptions {
   uint32_t context = 0;  // positions; 0: the model's context length, at most kDefaultContext
   uint32_t batch = 512;  // prompt tokens per step, at least 1
-  // What quantised weights are multiplied with. kInt16 is two hundred times as fine and reads no more memory; see
-  // spec/arithmetic.md. Not kFloat.
+  // What quantised weights are multiplied with. kInt16 is two hundred times as fine and reads no more memory;
+  // see spec/arithmetic.md. Not kFloat.
   ActivationKind activations = ActivationKind::kInt8;
   // Keys and values: f16, or int8 with a factor for each head and position, in about half the memory.
   CacheKind cache = CacheKind::kF16;
   Profile* profile = nullptr;  // of the pool's size, filled by every step; must outlive the session
+  // Null: the CPU. Else one made for the engine, which must outlive the session; `activations`, `cache` and
+  // `profile` are the CPU's.
+  Backend* backend = nullptr;
 };
 inline constexpr uint32_t kDefaultContext = 4096;
 
@@ -71,14 +75,18 @@ class Session {
   // (names both numbers); then nothing was appended. kCorrupt when the model's arithmetic is not finite.
   Result<void> feed(std::span<const TokenId> ids);
 
-  // The same, giving the logits [vocab_size] of every fed token in order. An error of `each` ends it and is
+  // feed(), and the likeliest next token: the smallest id among the largest logits. A backend may leave
+  // logits() empty.
+  Result<TokenId> feed_best(std::span<const TokenId> ids);
+
+  // feed(), giving the logits [vocab_size] of every fed token in order. An error of `each` ends it and is
   // returned; the token that it was called for, those before and perhaps some after stay appended.
   Result<void> feed_each(std::span<const TokenId> ids,
                          const std::function<Result<void>(uint32_t position, std::span<const float>)>& each);
 
-  // Appends ids[i] to sessions[i], reading the weights once for several sequences. All are of one engine, pool, kind of
-  // activations and of cache, and different. The result is as if each had been fed alone. kInvalidArgument as feed(); then
-  // nothing was appended.
+  // Appends ids[i] to sessions[i], reading the weights once for several sequences. All are of one engine,
+  // pool, kind of activations and of cache, and different. The result is as if each had been fed alone.
+  // kInvalidArgument as feed(); then nothing was appended.
   static Result<void> feed_together(std::span<Session* const> sessions, std::span<const TokenId> ids);
 
   std::span<const float> logits() const;  // [vocab_size] after the last fed token; empty before the first
@@ -91,6 +99,7 @@ class Session {
  private:
   struct Impl;
   explicit Session(std::unique_ptr<Impl> impl);
+  Result<uint32_t> feed_steps(std::span<const TokenId> ids, bool only_best);
   static Result<void> feed_some(std::span<Session* const> sessions, std::span<const TokenId> ids);
   std::unique_ptr<Impl> impl_;
 };

@@ -54,8 +54,8 @@ struct TinyModel {
   Result<Model> open() const;
 };
 
-// Byte-level vocabulary: ids 0..255 are the byte symbols, the last id ends a text, those between are unused. Of
-// architecture mlp: code points.
+// Byte-level vocabulary: ids 0..255 are the byte symbols, the last id ends a text, those between are unused.
+// Of architecture mlp: code points.
 TinyModel make_tiny_model(const TinySpec& spec);
 
 }  // namespace pixellm

@@ -205,49 +205,28 @@ void multiply_batch(const CellMatrixView& w, uint64_t group_begin, uint64_t grou
   }
 }
 
-// How many row groups a few slots go through side by side. Measured on Zen 4: two streams from memory give
-// Q8_0, which computes least for each byte, 88 % of read bandwidth where one gives 82 %; types of 4 and 5
-// bits lose a third by it.
-template <class F, int P>
-inline constexpr int kStreams = F::kMaxWeight == 255 && P <= 2 ? 2 : 1;
-
-// R row groups with one small panel, a cell of each in turn.
-template <class F, int kPlanes, int P, int R>
-PIXELLM_INLINE void multiply_few_groups(const CellMatrixView& w, uint64_t group, const Activations& x,
-                                        float* y, uint64_t y_stride) {
-  const uint64_t n_cells = w.cells_along_k();
-  const ActBlock<P>* blocks = x.blocks<P>(0);
-  CellWalk walk[R];
-  F32x16 acc[R][1][P / kPlanes];
-  for (int r = 0; r < R; r++) walk[r] = CellWalk(w, (group + static_cast<uint64_t>(r)) * n_cells);
-  PIXELLM_UNROLL for (int r = 0; r < R; r++) PIXELLM_UNROLL for (int t = 0; t < P / kPlanes; t++)
-      acc[r][0][t] = set1(0.0f);
-  for (uint64_t i = 0; i < n_cells; i++, blocks += F::kBlocks) {
-    PIXELLM_UNROLL for (int r = 0; r < R; r++) {
-      const uint8_t* cell[1];
-      walk[r].next(1, cell, 1);
-      if constexpr (!kSpanFits<F, P>) {
-        if (g_prefetch_bytes != 0) fetch_part<F>(cell[0] + g_prefetch_bytes, 0, 1);
-      }
-      const typename F::Head head[1] = {F::head(cell[0])};
-      if constexpr (kSpanFits<F, P>)
-        multiply_cell_once<F, kPlanes, P>(cell, head, blocks, acc[r]);
-      else
-        multiply_cell<F, kPlanes, P, 1>(cell, head, blocks, acc[r]);
-    }
-  }
-  PIXELLM_UNROLL for (int r = 0; r < R; r++) store_sums<P / kPlanes, 1>(
-      acc[r], y + (group + static_cast<uint64_t>(r)) * kCellRows, y_stride, static_cast<int>(x.n_tokens));
-}
-
+// Row groups with one small panel.
 template <class F, int kPlanes, int P>
 __attribute__((noinline)) void multiply_few(const CellMatrixView& w, uint64_t group_begin, uint64_t group_end,
                                             const Activations& x, float* y, uint64_t y_stride) {
-  constexpr int R = kStreams<F, P>;
-  uint64_t group = group_begin;
-  for (; group + R <= group_end; group += R) multiply_few_groups<F, kPlanes, P, R>(w, group, x, y, y_stride);
-  if constexpr (R > 1)
-    for (; group < group_end; group++) multiply_few_groups<F, kPlanes, P, 1>(w, group, x, y, y_stride);
+  const uint64_t n_cells = w.cells_along_k();
+  for (uint64_t group = group_begin; group < group_end; group++) {
+    CellWalk walk(w, group * n_cells);
+    const ActBlock<P>* blocks = x.blocks<P>(0);
+    F32x16 acc[1][P / kPlanes];
+    PIXELLM_UNROLL for (int t = 0; t < P / kPlanes; t++) acc[0][t] = set1(0.0f);
+    for (uint64_t i = 0; i < n_cells; i++, blocks += F::kBlocks) {
+      const uint8_t* cell[1];
+      walk.next(1, cell, 1);
+      if constexpr (!kSpanFits<F, P>) fetch_part<F>(cell[0] + g_prefetch_bytes, 0, 1);
+      const typename F::Head head[1] = {F::head(cell[0])};
+      if constexpr (kSpanFits<F, P>)
+        multiply_cell_once<F, kPlanes, P>(cell, head, blocks, acc);
+      else
+        multiply_cell<F, kPlanes, P, 1>(cell, head, blocks, acc);
+    }
+    store_sums<P / kPlanes, 1>(acc, y + group * kCellRows, y_stride, static_cast<int>(x.n_tokens));
+  }
 }
 
 template <class F, int kPlanes>

@@ -43,6 +43,12 @@ Result<void> check_repeated_fields(const ModelHeader& header, const Metadata& me
   return {};
 }
 
+Result<void> check_is_vector(const TensorInfo& t) {
+  if (t.n_rows() == 1) return {};
+  return fail(ErrorCode::kInvalidArgument,
+              fmt::format("pxim: tensor {} has {} rows where a vector is needed", quoted(t.name), t.n_rows()));
+}
+
 std::string join_lines(const std::vector<std::string>& lines) {
   constexpr size_t kShown = 5;
   std::string out;
@@ -141,18 +147,25 @@ CellMatrixView Model::matrix(const TensorInfo& t) const {
 }
 
 Result<std::vector<float>> Model::read_floats(const TensorInfo& t) const {
-  if (t.n_rows() != 1)
-    return fail(
-        ErrorCode::kInvalidArgument,
-        fmt::format("pxim: tensor {} has {} rows where a vector is needed", quoted(t.name), t.n_rows()));
-  std::vector<float> out(t.k());
+  PIXELLM_CHECK(check_is_vector(t));
   if (t.layout == Layout::kCells) {
+    std::vector<float> out(t.k());
     dequantize_row(matrix(t), 0, out.data());
     return out;
   }
   std::vector<uint8_t> blocks(t.source_bytes());
   PIXELLM_CHECK(plane_.read(t.offset, blocks));
-  dequantize_blocks(t.type, t.k(), blocks.data(), out.data());
+  return decode_floats(t, blocks);
+}
+
+Result<std::vector<float>> Model::decode_floats(const TensorInfo& t, Bytes stored) const {
+  PIXELLM_CHECK(check_is_vector(t));
+  if (t.layout != Layout::kLinear || stored.size() != t.source_bytes())
+    return fail(ErrorCode::kInvalidArgument,
+                fmt::format("pxim: {} bytes are given for tensor {}, which is stored {} in {}", stored.size(),
+                            quoted(t.name), t.layout == Layout::kLinear ? "linearly" : "as cells", t.stored_bytes));
+  std::vector<float> out(t.k());
+  dequantize_blocks(t.type, t.k(), stored.data(), out.data());
   return out;
 }
 

@@ -108,6 +108,8 @@ class Model {
 
   CellMatrixView matrix(const TensorInfo& t) const;                     // requires layout kCells
   Result<std::vector<float>> read_floats(const TensorInfo& t) const;    // requires n_rows == 1; k floats
+  // The same from the tensor's stored bytes, for a plane that does not hold its rows; requires layout kLinear too.
+  Result<std::vector<float>> decode_floats(const TensorInfo& t, Bytes stored) const;
   std::pair<uint64_t, uint64_t> picture_rows(const TensorInfo& t) const;   // first and last row, inclusive
 
   // A damage report as lines: "row N: ..." or "rows A-B: ..." with the tensors (or "header", "directory", "names",

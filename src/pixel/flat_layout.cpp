@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstring>
 
 namespace pixellm {
 namespace {
@@ -61,6 +62,20 @@ std::optional<FlatLayout> FlatLayout::decode(Bytes pxlm, const PngIhdr& ihdr) {
                       l.rows == ihdr.height && l.row_bytes % kFlatRowUnit == 0 &&
                       l.row_bytes <= kFlatMaxRowBytes && l.rows <= kFlatMaxRows && stride == l.stride();
   return lawful ? std::optional(l) : std::nullopt;
+}
+
+bool RowChecker::is_intact(uint64_t row, const uint8_t* chunk) const {
+  const RowFrame& frame = row == 0 ? first_ : row + 1 == layout_.rows ? last_ : middle_;
+  if (std::memcmp(chunk, frame.bytes.data(), frame.size) != 0) return false;
+  const uint64_t covered = frame.size - 4 + layout_.row_bytes + layout_.trailer_size(row) - 4;
+  return crc32(0, {chunk + 4, covered}) == load_be<uint32_t>(chunk + 4 + covered);
+}
+
+void add_to_ranges(std::vector<std::pair<uint64_t, uint64_t>>& ranges, uint64_t row) {
+  if (!ranges.empty() && ranges.back().second + 1 == row)
+    ranges.back().second = row;
+  else
+    ranges.emplace_back(row, row);
 }
 
 Result<PngHead> read_png_head(Bytes file) {

@@ -3,6 +3,7 @@
 #include <array>
 #include <cstdint>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "base/bytes.h"
@@ -48,6 +49,24 @@ struct FlatLayout {
   // The layout that pxLM's data states when it is of version 1 and agrees with itself and with IHDR.
   static std::optional<FlatLayout> decode(Bytes pxlm, const PngIhdr& ihdr);
 };
+
+// Checks rows of one layout, which must outlive it. Immutable; thread-safe.
+class RowChecker {
+ public:
+  explicit RowChecker(const FlatLayout& layout)
+      : layout_(layout), first_(layout.frame(0)), middle_(layout.frame(1)), last_(layout.frame(layout.rows - 1)) {}
+
+  // `chunk`: the file's bytes from row_begin(row) to row_end(row). Every one of them is either compared with what it must
+  // be or covered by the CRC-32.
+  bool is_intact(uint64_t row, const uint8_t* chunk) const;
+
+ private:
+  const FlatLayout& layout_;
+  const RowFrame first_, middle_, last_;
+};
+
+// Appends `row`, larger than what is there, to inclusive ranges.
+void add_to_ranges(std::vector<std::pair<uint64_t, uint64_t>>& ranges, uint64_t row);
 
 // The part of a PNG before its first IDAT, every chunk's CRC-32 checked.
 struct PngHead {

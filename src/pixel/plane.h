@@ -51,6 +51,11 @@ class PixelPlane {
   static Result<PixelPlane> open_bytes(Bytes file, const std::string& name,
                                        uint64_t decode_limit = uint64_t{16} << 30);
 
+  // A flat PNG of `file_bytes` bytes of which only the beginning is at hand, as when a model is fetched in parts.
+  // `start`, which must outlive the plane, holds at least row 0. All is as with open_bytes, but for what follows the
+  // last row, which nobody has looked at; the rows from held_rows() on are not there. kUnsupported: a picture that is not flat.
+  static Result<PixelPlane> open_start(Bytes start, uint64_t file_bytes, const std::string& name);
+
   PixelPlane(PixelPlane&&) noexcept;
   PixelPlane& operator=(PixelPlane&&) noexcept;
   ~PixelPlane();
@@ -62,12 +67,14 @@ class PixelPlane {
   uint64_t row_bytes() const;    // R = 3 * width
   uint64_t row_stride() const;   // from a row's first byte to the next row's
   uint64_t rows() const;
+  uint64_t held_rows() const;    // rows at hand: all of them, unless it was opened with open_start()
   uint64_t width() const { return row_bytes() / 3; }
   uint64_t payload_bytes() const { return row_bytes() * rows(); }
   const uint8_t* base() const;  // row 0's first byte
-  Bytes row(uint64_t index) const { return {base() + index * row_stride(), row_bytes()}; }  // index < rows()
+  Bytes row(uint64_t index) const { return {base() + index * row_stride(), row_bytes()}; }  // index < held_rows()
 
-  // Copies payload bytes [offset, offset + out.size()), rows joined without gaps. kCorrupt past the end.
+  // Copies payload bytes [offset, offset + out.size()), rows joined without gaps. kCorrupt past the end,
+  // kInvalidArgument past the held rows.
   Result<void> read(uint64_t offset, MutableBytes out) const;
 
   // Checks what the container promises. kCrc: every chunk's frame and CRC-32 (flat PNG); the padding (PXIF,
@@ -77,8 +84,20 @@ class PixelPlane {
   // back behind the check (for files that are only streamed through).
   Result<PlaneDamage> verify(VerifyLevel level, ThreadPool& pool, bool release_pages = false) const;
 
+  // Of a flat PNG: where in the file the chunks of `count` rows from `first` on lie, [begin, end). Requires lawful rows.
+  std::pair<uint64_t, uint64_t> chunk_range(uint64_t first, uint64_t count) const;
+
+  // The damaged ones of these rows (as ranges, at level kCrc), given the bytes of their chunk_range. kInvalidArgument:
+  // rows that the picture does not have, another number of bytes, a plane that is no flat PNG.
+  Result<std::vector<std::pair<uint64_t, uint64_t>>> check_chunks(uint64_t first, uint64_t count, Bytes chunks) const;
+
   // Lets the kernel drop the mapped pages of these rows; no effect on decoded pixels.
   void release_rows(uint64_t first, uint64_t count) const;
+
+  // For reading rows in order: prefetch_rows() begins to read them from the disk and does not wait, populate_rows() maps
+  // them at once. kIo: the system cannot read them (the file was cut short). No effect on decoded pixels.
+  void prefetch_rows(uint64_t first, uint64_t count) const;
+  Result<void> populate_rows(uint64_t first, uint64_t count) const;
 
  private:
   struct Impl;

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <atomic>
-#include <cstring>
 #include <mutex>
 
 #include "pixel/plane_impl.h"
@@ -16,13 +15,6 @@ constexpr uint64_t kBlockBytes = uint64_t{2} << 20;
 
 using RowRanges = std::vector<std::pair<uint64_t, uint64_t>>;
 
-void add_row(RowRanges& ranges, uint64_t row) {
-  if (!ranges.empty() && ranges.back().second + 1 == row)
-    ranges.back().second = row;
-  else
-    ranges.emplace_back(row, row);
-}
-
 std::string wrong_digest(const Digest& found, const Digest& promised) {
   return fmt::format("the SHA-256 of the payload is {}, the file says {}", to_hex(found), to_hex(promised));
 }
@@ -35,9 +27,7 @@ class FlatChecker {
         file_(file),
         mapping_(mapping),
         release_(release),
-        first_(layout.frame(0)),
-        middle_(layout.frame(1)),
-        last_(layout.frame(layout.rows - 1)),
+        row_checker_(layout),
         rows_per_block_(std::max<uint64_t>(1, kBlockBytes / layout.stride())),
         n_blocks_(ceil_div(layout.rows, rows_per_block_)),
         adlers_(with_hashes ? layout.rows : 0) {}
@@ -54,7 +44,7 @@ class FlatChecker {
     PlaneDamage damage;
     for (const RowRanges& ranges : found)
       for (const auto& [first, last] : ranges)
-        for (uint64_t row = first; row <= last; row++) add_row(damage.rows, row);
+        for (uint64_t row = first; row <= last; row++) add_to_ranges(damage.rows, row);
     if (!adlers_.empty()) compare_hashes(damage);
     return damage;
   }
@@ -83,7 +73,7 @@ class FlatChecker {
   void check_block(uint64_t block, RowRanges& damaged) {
     if (!fetch(block)) return;
     for (uint64_t row = block * rows_per_block_; row < block_rows_end(block); row++) {
-      if (!row_is_intact(row)) add_row(damaged, row);
+      if (!row_checker_.is_intact(row, file_.data() + layout_.row_begin(row))) add_to_ranges(damaged, row);
       if (!adlers_.empty()) adlers_[row] = adler32(1, {pixels(row) - 1, layout_.row_bytes + 1});
     }
     drop(block);
@@ -96,15 +86,6 @@ class FlatChecker {
         sha_.update({pixels(row), layout_.row_bytes});
       drop(block);
     }
-  }
-
-  // Every byte of the chunk is either compared with what it must be or covered by the CRC-32.
-  bool row_is_intact(uint64_t row) const {
-    const RowFrame& frame = row == 0 ? first_ : row + 1 == layout_.rows ? last_ : middle_;
-    const uint8_t* chunk = file_.data() + layout_.row_begin(row);
-    if (std::memcmp(chunk, frame.bytes.data(), frame.size) != 0) return false;
-    const uint64_t covered = frame.size - 4 + layout_.row_bytes + layout_.trailer_size(row) - 4;
-    return crc32(0, {chunk + 4, covered}) == load_be<uint32_t>(chunk + 4 + covered);
   }
 
   void compare_hashes(PlaneDamage& damage) {
@@ -125,7 +106,7 @@ class FlatChecker {
   const Bytes file_;
   const MappedFile& mapping_;
   const bool release_;
-  const RowFrame first_, middle_, last_;
+  const RowChecker row_checker_;
   const uint64_t rows_per_block_, n_blocks_;
   std::vector<uint32_t> adlers_;  // of each row; empty when only CRC-32s are checked
   Sha256 sha_;
@@ -162,6 +143,9 @@ void check_pxif(Bytes payload, const PxifHeader& header, bool with_hash, PlaneDa
 Result<PlaneDamage> PixelPlane::verify(VerifyLevel level, ThreadPool& pool, bool release_pages) const {
   PlaneDamage damage;
   if (level == VerifyLevel::kNone) return damage;
+  if (held_rows() != rows())
+    return fail(ErrorCode::kInvalidArgument,
+                fmt::format("{}: only {} of {} rows are at hand to verify", path(), held_rows(), rows()));
   const bool with_hashes = level == VerifyLevel::kSha256;
   switch (kind()) {
     case PlaneKind::kFlatPng: {

@@ -1,50 +1,14 @@
 #include "tokenizer/unicode.h"
 
-#include <utf8proc.h>
-
 #include <algorithm>
 #include <array>
 
 namespace pixellm {
 namespace {
 
-bool is_white_space(uint32_t c) {
-  if (c < 0x80) return c == ' ' || (c >= 0x09 && c <= 0x0D);
-  return c == 0x85 || c == 0xA0 || c == 0x1680 || (c >= 0x2000 && c <= 0x200A) || c == 0x2028 ||
-         c == 0x2029 || c == 0x202F || c == 0x205F || c == 0x3000;
-}
-
-CharClass look_up(uint32_t c) {
-  if (is_white_space(c)) return CharClass::kSpace;
-  // CJK extension I came with Unicode 15.1; utf8proc 2.8 has 15.0.
-  if (c >= 0x2EBF0 && c <= 0x2EE5D) return CharClass::kLetter;
-  switch (utf8proc_category(static_cast<utf8proc_int32_t>(c))) {
-    case UTF8PROC_CATEGORY_LU:
-    case UTF8PROC_CATEGORY_LL:
-    case UTF8PROC_CATEGORY_LT:
-    case UTF8PROC_CATEGORY_LM:
-    case UTF8PROC_CATEGORY_LO:
-      return CharClass::kLetter;
-    case UTF8PROC_CATEGORY_ND:
-    case UTF8PROC_CATEGORY_NL:
-    case UTF8PROC_CATEGORY_NO:
-      return CharClass::kNumber;
-    case UTF8PROC_CATEGORY_PC:
-    case UTF8PROC_CATEGORY_PD:
-    case UTF8PROC_CATEGORY_PS:
-    case UTF8PROC_CATEGORY_PE:
-    case UTF8PROC_CATEGORY_PI:
-    case UTF8PROC_CATEGORY_PF:
-    case UTF8PROC_CATEGORY_PO:
-      return CharClass::kPunctuation;
-    default:
-      return CharClass::kOther;
-  }
-}
-
 std::array<CharClass, 128> ascii_classes() {
   std::array<CharClass, 128> classes;
-  for (uint32_t c = 0; c < classes.size(); ++c) classes[c] = look_up(c);
+  for (uint32_t c = 0; c < classes.size(); ++c) classes[c] = char_class_of(c);
   return classes;
 }
 
@@ -86,7 +50,7 @@ std::array<uint16_t, 256> byte_letters() {
 
 CharClass classify(uint32_t code_point) {
   static const std::array<CharClass, 128> ascii = ascii_classes();
-  return code_point < ascii.size() ? ascii[code_point] : look_up(code_point);
+  return code_point < ascii.size() ? ascii[code_point] : char_class_of(code_point);
 }
 
 std::vector<Char> decode_characters(std::string_view text) {

@@ -15,6 +15,7 @@ constexpr uint32_t kReplacementCharacter = 0xFFFD;
 // N*, kPunctuation P*; the tables are Unicode 15.1's.
 enum class CharClass : uint8_t { kOther, kLetter, kNumber, kSpace, kPunctuation };
 CharClass classify(uint32_t code_point);
+CharClass char_class_of(uint32_t code_point);  // the same without classify's table for ASCII (char_class.cpp)
 
 // One character of a text with its class: code point in the low 24 bits.
 class Char {

@@ -1,0 +1,8 @@
+// The verbs of `pixellm gpu`.
+#pragma once
+
+namespace pixellm::cli {
+
+int gpu_info(int argc, char** argv);
+
+}  // namespace pixellm::cli
