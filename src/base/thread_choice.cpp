@@ -30,7 +30,8 @@ void ThreadChoice::took(double seconds) {
 
 void ThreadChoice::begin_trial() {
   const bool can_go_down = level_ + 1 < levels_.size();
-  tried_ = level_ > 0 && (up_next_ || !can_go_down) ? level_ - 1 : level_ + 1;
+  tried_ =
+      level_ > 0 && (up_next_ || !can_go_down) ? level_ - 1 : std::min(level_ + depth_, levels_.size() - 1);
   up_next_ = !up_next_;
   trying_ = true;
 }
@@ -38,6 +39,8 @@ void ThreadChoice::begin_trial() {
 void ThreadChoice::end_trial(double seconds) {
   const bool better = seconds < (tried_ > level_ ? kWorthFewer : kWorthMore) * levels_[level_].usual;
   patience_ = better ? kSoonest : level_ == 0 ? kLatest : std::min(2 * patience_, kLatest);
+  // Half as many may stand in each other's way as well.
+  depth_ = !better && level_ + depth_ + 1 < levels_.size() ? depth_ + 1 : 1;
   if (better) {
     level_ = tried_;
     levels_[level_].usual = levels_[level_].fastest = seconds;

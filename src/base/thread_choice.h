@@ -34,6 +34,7 @@ class ThreadChoice {
   size_t level_ = 0, tried_ = 0;
   bool trying_ = false;
   uint32_t since_trial_ = 0, patience_ = kFirstTrial;
+  size_t depth_ = 1;      // how many levels down the next trial goes
   bool up_next_ = false;  // try more threads next, where there are more
 };
 

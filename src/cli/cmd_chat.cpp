@@ -77,6 +77,7 @@ int cmd_chat(int argc, char** argv) {
   app.add_option("MODEL", path, "picture of a model")->required();
   flags.add_to(app);
   common.add_to(app);
+  common.add_device_to(app);
   common.add_pin_to(app);
   app.footer(
       "A line is a message. /reset forgets the conversation, /exit or the end of input leaves.\n"

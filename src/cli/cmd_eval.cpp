@@ -74,6 +74,7 @@ int cmd_eval(int argc, char** argv) {
   app.add_flag("--json", flags.json, "print one JSON object");
   add_session_options(app, flags.session);
   flags.common.add_to(app);
+  flags.common.add_device_to(app);
   flags.common.add_pin_to(app);
   app.footer(
       "The text's tokens, without a start token, are cut into windows of C = --context; every whole\n"

@@ -62,6 +62,7 @@ int cmd_logits(int argc, char** argv) {
       ->capture_default_str();
   add_session_options(app, options);
   flags.add_to(app);
+  flags.add_device_to(app);
   flags.add_pin_to(app);
   app.footer("Example:\n  pixellm logits model.png --ids 1,15,42 --out logits.npy");
   if (auto status = parse(app, argc, argv)) return *status;

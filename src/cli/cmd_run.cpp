@@ -118,6 +118,7 @@ int cmd_run(int argc, char** argv) {
   app.add_flag("--json", flags.json, "print one JSON object instead of the text");
   flags.generate.add_to(app);
   flags.common.add_to(app);
+  flags.common.add_device_to(app);
   flags.common.add_pin_to(app);
   app.footer(
       "The model's start token is put first when its metadata asks for it. The answer ends at an\n"

@@ -26,6 +26,7 @@ constexpr Command kCommands[] = {
     {"logits", "write the logits of given tokens as a NumPy file", cmd_logits},
     {"eval", "measure how well a model predicts a text", cmd_eval},
     {"bench", "measure speed beside the machine's limits", cmd_bench},
+    {"plan", "print what a GPU does for a model, as JSON", cmd_plan},
     {"thumbnail", "draw a small picture of a model", cmd_thumbnail},
     {"corpus", "collect texts to train on", cmd_corpus},
     {"map", "an endless plane of pixels on disk", cmd_map},

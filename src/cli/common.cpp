@@ -84,7 +84,15 @@ void ModelFlags::add_threads_to(CLI::App& app) {
 }
 
 void ModelFlags::add_pin_to(CLI::App& app) {
-  app.add_flag("--pin", pin, "keep every thread on one CPU: steadier where nothing else runs, slower where something does");
+  app.add_flag("--pin", pin,
+               "keep every thread on one CPU: steadier where nothing else runs, slower where something does");
+}
+
+void ModelFlags::add_device_to(CLI::App& app) {
+  app.add_option("--device", device,
+                 "where to compute: cpu, gpu, or auto for the GPU where there is one and else the CPU")
+      ->check(CLI::IsMember({"cpu", "gpu", "auto"}))
+      ->capture_default_str();
 }
 
 VerifyLevel ModelFlags::level() const {

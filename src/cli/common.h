@@ -51,9 +51,11 @@ struct ModelFlags {
   std::string verify = "crc";
   int threads = 0;
   bool pin = false;
+  std::string device = "cpu";           // or "gpu", "auto"
   void add_to(CLI::App& app);
   void add_threads_to(CLI::App& app);   // only --threads
   void add_pin_to(CLI::App& app);       // for commands that compute for long
+  void add_device_to(CLI::App& app);    // for commands that run a model
   VerifyLevel level() const;
 };
 

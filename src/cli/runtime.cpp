@@ -90,6 +90,7 @@ Result<Runtime> Runtime::open(const std::string& path, const ModelFlags& flags, 
   }
   if (tokenizer) r.tokenizer = std::make_unique<Tokenizer>(PIXELLM_TRY(std::move(*tokenizer)));
   r.engine = std::make_unique<Engine>(PIXELLM_TRY(Engine::create(*r.model)));
+  r.backend = PIXELLM_TRY(open_backend(*r.engine, flags.device));
   r.load_ms = ms_between(start, Clock::now()) - r.verify_ms;
   return r;
 }
@@ -115,7 +116,26 @@ void add_session_options(CLI::App& app, SessionOptions& options) {
 }
 
 Result<std::unique_ptr<Session>> Runtime::new_session(const SessionOptions& options) const {
-  return Session::create(*engine, *pool, options);
+  SessionOptions here = options;
+  here.backend = backend.get();
+  return Session::create(*engine, *pool, here);
+}
+
+Result<std::unique_ptr<gpu::GpuBackend>> open_backend(const Engine& engine, const std::string& device) {
+  if (device == "cpu") return nullptr;
+  const auto open = [&]() -> Result<std::unique_ptr<gpu::GpuBackend>> {
+    auto opened = PIXELLM_TRY(gpu::Device::open({}));
+    return gpu::make_backend(std::move(opened), engine, progress_bar("Uploading"));
+  };
+  auto backend = open();
+  if (device == "auto") {
+    if (!backend) {
+      note(fmt::format("device: cpu ({})", backend.error().message));
+      return nullptr;
+    }
+    note(fmt::format("device: {}", (*backend)->name()));
+  }
+  return backend;
 }
 
 Result<Tokenizer> open_tokenizer(const std::string& path, const ModelFlags& flags) {

@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/threads.h"
 #include "cli/common.h"
+#include "gpu/backend.h"
 #include "infer/session.h"
 #include "model/model.h"
 #include "tokenizer/chat_template.h"
@@ -22,11 +23,15 @@ struct Runtime {
   std::unique_ptr<Model> model;
   std::unique_ptr<Tokenizer> tokenizer;  // null unless asked for
   std::unique_ptr<Engine> engine;
+  std::unique_ptr<gpu::GpuBackend> backend;  // null: the CPU
   double load_ms = 0, verify_ms = 0;  // two stretches of time, one after the other
 
   static Result<Runtime> open(const std::string& path, const ModelFlags& flags, bool with_tokenizer);
   Result<std::unique_ptr<Session>> new_session(const SessionOptions& options) const;
 };
+
+// What --device asks for: null for the CPU. "auto" says on stderr which it took, and why not the GPU.
+Result<std::unique_ptr<gpu::GpuBackend>> open_backend(const Engine& engine, const std::string& device);
 
 // Options for what a session computes with: --activations and --kv-cache.
 void add_session_options(CLI::App& app, SessionOptions& options);

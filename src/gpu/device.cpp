@@ -234,6 +234,10 @@ const AdapterInfo& Device::adapter() const { return state_->adapter; }
 const Limits& Device::limits() const { return state_->limits; }
 std::string_view Device::directives() const { return state_->directives; }
 
-void Device::lose() { state_->api->DeviceDestroy(state_->device.get()); }
+void Device::lose() {
+  state_->api->DeviceDestroy(state_->device.get());
+  const std::lock_guard lock(state_->events.mutex);
+  if (!state_->events.loss) state_->events.loss = "it was destroyed";  // some libraries tell it later
+}
 
 }  // namespace pixellm::gpu

@@ -11,7 +11,7 @@ namespace pixellm::gpu {
 namespace {
 
 constexpr std::array kLists = {Executor::List::kDecode, Executor::List::kPrefill, Executor::List::kLogits,
-                               Executor::List::kArgmax, Executor::List::kTopK};
+                               Executor::List::kArgmax, Executor::List::kLargest};
 
 uint32_t count(const Extent& e, const StepWords& s) {
   const auto times = [&](uint64_t v) {
@@ -95,7 +95,7 @@ const std::vector<Dispatch>& Executor::dispatches(List list) const {
       return plan_.logits;
     case List::kArgmax:
       return plan_.argmax;
-    case List::kTopK:
+    case List::kLargest:
       break;
   }
   return plan_.top_k;

@@ -25,7 +25,7 @@ class Executor {
   Result<void> write(std::string_view buffer_name, Bytes data);
 
   // The lists of a plan, ready to run.
-  enum class List : uint8_t { kDecode, kPrefill, kLogits, kArgmax, kTopK };
+  enum class List : uint8_t { kDecode, kPrefill, kLogits, kArgmax, kLargest };
   // Appends the list for a step of these sizes; without its last dispatch (the logits) when told so.
   void record(List list, const StepWords& step, bool without_last, Commands& commands) const;
   const std::vector<Dispatch>& dispatches(List list) const;

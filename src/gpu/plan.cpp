@@ -59,6 +59,10 @@ class Builder {
     return c_.architecture != Architecture::kGpt2 && c_.architecture != Architecture::kGemma3;
   }
   bool gpt2() const { return c_.architecture == Architecture::kGpt2; }
+  uint64_t attended_stride() const { return round_up(c_.q_width(), 32); }
+  // Positions that the cache has room for.
+  uint64_t cache_positions() const { return round_up(plan_.context, 32); }
+  uint32_t query_tile() const { return c_.head_dim > 128 ? kQueryTile / 2 : kQueryTile; }
   uint64_t embedding_stride() const { return round_up(c_.embedding_length, 32); }
 
   // ---- buffers
@@ -111,11 +115,11 @@ class Builder {
     buffer("act_a", 4 * batch * act_a_);
     buffer("act_f", 4 * batch * act_f_);
     buffer("parts", 4 * c_.n_heads * chunks_ * part_);
-    buffer("attended", 4 * batch * c_.q_width());
+    buffer("attended", 4 * batch * attended_stride());
     buffer("y", fused_norms() ? 0 : 4 * batch * embd);
     for (uint32_t i = 0; i < c_.n_layers; i++)
       for (const char* which : {"k.", "v."})
-        buffer(which + std::to_string(i), 2 * uint64_t{c_.n_kv_heads} * plan_.context * c_.head_dim);
+        buffer(which + std::to_string(i), 2 * uint64_t{c_.n_kv_heads} * cache_positions() * c_.head_dim);
     buffer("logits", 4 * kMaxLogitRows * round_up(c_.vocab_size, 32));
     buffer("best_parts", 12 * ceil_div(c_.vocab_size, 1024));
     buffer("best", 16);
@@ -306,10 +310,10 @@ class Builder {
             bits(c_.attention_scale),
             bits(c_.attention_softcap),
             bits(c_.norm_eps),
-            plan_.context,
+            static_cast<uint32_t>(cache_positions()),
             static_cast<uint32_t>(chunks_),
             static_cast<uint32_t>(p_.rows.stride),
-            c_.q_width(),
+            static_cast<uint32_t>(attended_stride()),
             0,
             0,
             0};
@@ -353,15 +357,22 @@ class Builder {
     r.workgroups = {{{.times = c_.n_heads + c_.n_kv_heads}, tokens(), {}}};
     out_->push_back(std::move(r));
     Dispatch d = begin("attention_prefill", "attention");
-    d.constants = {head, group, {"QUERIES", kQueryTile}};
+    d.constants = {head, group, {"QUERIES", query_tile()}};
     d.params = attention_params(l);
     d.bindings.insert(d.bindings.end(),
                       {bound(2, "qkv"), bound(3, keys), bound(4, values), bound(5, "attended")});
-    d.workgroups = {{{.times = c_.n_heads}, tokens(kQueryTile), {}}};
+    d.workgroups = {{{.times = c_.n_heads}, tokens(query_tile()), {}}};
     out_->push_back(std::move(d));
     Dispatch q = begin("norm", "quantise");
     q.constants = {{"K", c_.q_width()}, {"POST", 3}, {"NORM", 0}, {"EMIT", emit}};
-    q.params = {kNone, kNone, kNone, c_.q_width(), 0, static_cast<uint32_t>(act_a_), bits(c_.norm_eps), 0};
+    q.params = {kNone,
+                kNone,
+                kNone,
+                static_cast<uint32_t>(attended_stride()),
+                0,
+                static_cast<uint32_t>(act_a_),
+                bits(c_.norm_eps),
+                0};
     q.bindings.insert(q.bindings.end(),
                       {bound(2, "attended"), bound(4, "vectors"), bound(5, "x"), bound(6, "act_a")});
     q.workgroups = {{tokens(), {}, {}}};
@@ -382,6 +393,7 @@ class Builder {
     const auto pick = [&](std::vector<Dispatch>& list, std::string shader, const char* in, const char* out,
                           uint32_t groups) {
       Dispatch d = begin(std::move(shader), "choose");
+      d.bindings.erase(d.bindings.begin());  // no `step`
       d.params = {c_.vocab_size, 0, 0, 0};
       d.bindings.insert(d.bindings.end(), {bound(2, in), bound(3, out)});
       d.workgroups = {{{.times = groups}, {}, {}}};

@@ -190,6 +190,7 @@ Result<void> read_staging(Device::State& state, uint64_t skip, MutableBytes out)
 
 void Commands::dispatch(const Pipeline& pipeline, const BindGroup& group, uint32_t x, uint32_t y,
                         uint32_t z) {
+  PIXELLM_ASSERT(pipeline.impl_ != nullptr && group.impl_ != nullptr);
   if (x == 0 || y == 0 || z == 0) return;
   steps_.push_back({.kind = Kind::kDispatch,
                     .x = x,
@@ -201,6 +202,7 @@ void Commands::dispatch(const Pipeline& pipeline, const BindGroup& group, uint32
 
 void Commands::copy(const Buffer& from, uint64_t from_offset, const Buffer& to, uint64_t to_offset,
                     uint64_t bytes) {
+  PIXELLM_ASSERT(from.impl_ != nullptr && to.impl_ != nullptr);
   steps_.push_back({.kind = Kind::kCopy,
                     .from = from.impl_.get(),
                     .to = to.impl_.get(),
@@ -210,6 +212,7 @@ void Commands::copy(const Buffer& from, uint64_t from_offset, const Buffer& to, 
 }
 
 void Commands::zero(const Buffer& buffer, uint64_t offset, uint64_t bytes) {
+  PIXELLM_ASSERT(buffer.impl_ != nullptr);
   steps_.push_back({.kind = Kind::kZero, .to = buffer.impl_.get(), .to_offset = offset, .bytes = bytes});
 }
 
@@ -263,6 +266,7 @@ Result<Submission> Device::submit(const Commands& commands) {
 Result<void> Device::submit_read(const Commands& commands, const Buffer& buffer, uint64_t offset,
                                  MutableBytes out) {
   PIXELLM_CHECK(state_->check());
+  PIXELLM_ASSERT(buffer.impl_ != nullptr);
   const Buffer::Impl& from = *buffer.impl_;
   if (offset > from.size() || out.size() > from.size() - offset || from.use == BufferUse::kUniform)
     return fail(ErrorCode::kInvalidArgument,
