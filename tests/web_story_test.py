@@ -119,7 +119,7 @@ def wait_for(page, *states, seconds=300):
 
 
 def ask(page, prompt):
-    same(wait_for(page, "ready", "done", "error"), "ready", f"the page is ready ({text_of(page, 'status')})")
+    assert wait_for(page, "ready", "done", "error") != "error", text_of(page, "status")
     page.evaluate(f"document.querySelector('#prompt').value = {json.dumps(prompt)}")
     page.evaluate("document.querySelector('#run').click()")
     same(wait_for(page, "done", "error"), "done", f"the page answers ({text_of(page, 'status')})")
