@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Builds the browser's page and runtime into build/web: static files that any web server with range requests can serve.
-# Called by ./run --web and ./test --web.
+#   build_web.sh [PRESET]      of the build whose helper programs are used (release)
 set -euo pipefail
 cd "$(dirname "$(readlink -f "$0")")/.."
 . tools/common.sh
@@ -9,14 +9,15 @@ need_packages "${build_packages[@]}" "${web_packages[@]}"
 command -v node >/dev/null || need_packages nodejs
 command -v npm >/dev/null || need_packages npm
 
-build release make_char_classes
+preset=${1-release}
+build "$preset" make_char_classes
 wasm=build/wasm
-if [ ! -f $wasm/build.ninja ]; then
-  say "Configuring $wasm"
-  cmake -S web/wasm -B $wasm -G Ninja "-DCMAKE_TOOLCHAIN_FILE=$PWD/web/wasm/toolchain.cmake" \
-    "-DPIXELLM_CHAR_CLASSES=$PWD/build/release/make_char_classes" >$wasm.log 2>&1 || { cat $wasm.log >&2; die "configuring failed"; }
-fi
-ninja -C $wasm >&2 || die "the build of the WebAssembly module failed"
+mkdir -p $wasm
+cmake -S web/wasm -B $wasm -G Ninja "-DCMAKE_TOOLCHAIN_FILE=$PWD/web/wasm/toolchain.cmake" \
+  "-DPIXELLM_CHAR_CLASSES=$PWD/build/$preset/make_char_classes" >$wasm/configure.log 2>&1 ||
+  { cat $wasm/configure.log >&2; die "configuring $wasm failed"; }
+say "Building the WebAssembly module and the page"
+ninja -C $wasm >$wasm/build.log 2>&1 || { cat $wasm/build.log >&2; die "the build of the WebAssembly module failed"; }
 
 # npm ci makes node_modules anew each time: only where the lock changed.
 modules=web/runtime/node_modules

@@ -177,6 +177,11 @@ std::string BrowserModel::push(TokenId id) {
   return answer_->push(id);
 }
 
+bool BrowserModel::holds_text() const {
+  AnswerText copy = *answer_;
+  return !copy.flush().empty();
+}
+
 std::string BrowserModel::flush() { return answer_->flush(); }
 
 }  // namespace pixellm

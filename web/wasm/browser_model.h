@@ -68,6 +68,7 @@ class BrowserModel {
   TokenId sample(std::span<float> logits);        // the GPU's; requires begin() and vocab_size of them. Changes them
   bool is_end(TokenId id) const;                  // requires begin() and a valid id
   std::string push(TokenId id);  // requires begin(); the text that has become sure
+  bool holds_text() const;       // whether flush() would give something: a character that is not whole
   std::string flush();
 
   uint32_t vocab_size() const { return config_.vocab_size; }

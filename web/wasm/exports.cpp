@@ -154,7 +154,11 @@ int32_t PIXELLM_EXPORT(begin)(const TokenId* prompt, size_t count, int32_t chat,
 }
 int32_t PIXELLM_EXPORT(sample)(float* logits, size_t count) { return model().sample({logits, count}); }
 int32_t PIXELLM_EXPORT(is_end)(TokenId id) { return model().is_end(id); }
-int32_t PIXELLM_EXPORT(push)(TokenId id) { return give(model().push(id)); }
+// 1: bytes are held back, until the character is whole or the answer flushed.
+int32_t PIXELLM_EXPORT(push)(TokenId id) {
+  give(model().push(id));
+  return model().holds_text();
+}
 int32_t PIXELLM_EXPORT(flush)() { return give(model().flush()); }
 
 }  // extern "C"

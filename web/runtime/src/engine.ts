@@ -177,6 +177,7 @@ class GpuEngine implements Engine {
     position = ids.length;
     const most = Math.min(maxTokens, this.context - ids.length);
     let reason: Ended["reason"] = most === maxTokens ? "length" : "context", tokens = 0, promptMs = 0;
+    let waiting: Token | undefined;   // one with a character's beginning: it is the last word on that character if the answer ends here
     while (tokens < most) {
       const id = await this.next(position, greedy);
       if (tokens === 0) promptMs = performance.now() - started;
@@ -185,12 +186,14 @@ class GpuEngine implements Engine {
         break;
       }
       tokens++;
-      let text = this.wasm.push(id);
+      const { text, held } = this.wasm.push(id);
       if (tokens < most) this.step(position++, Int32Array.of(id), true);   // computed while the caller looks at the text
-      else text += this.wasm.flush();
-      yield { id, text };
+      if (waiting) yield waiting;
+      waiting = held ? { id, text } : undefined;
+      if (!waiting) yield { id, text };
       options.signal?.throwIfAborted();
     }
+    if (waiting) yield { id: waiting.id, text: waiting.text + this.wasm.flush() };
     return { reason, promptTokens: ids.length, tokens, promptMs, generateMs: performance.now() - started - promptMs };
   }
 

@@ -147,10 +147,10 @@ export class WasmModel {
   isEnd(id: number): boolean {
     return this.e.is_end(id) === 1;
   }
-  /** The text that has become sure with this token. */
-  push(id: number): string {
-    this.checked(this.e.push(id));
-    return this.text();
+  /** The text that has become sure with this token, and whether bytes of a character wait for the rest of it. */
+  push(id: number): { text: string; held: boolean } {
+    const held = this.checked(this.e.push(id)) === 1;
+    return { text: this.text(), held };
   }
   flush(): string {
     this.checked(this.e.flush());
