@@ -16,14 +16,15 @@ namespace pixellm::gpu {
   X(InstanceRequestAdapter)                                                                                  \
   X(AdapterGetFeatures)                                                                                      \
   X(AdapterGetInfo)                                                                                          \
-  X(AdapterGetLimits) X(AdapterRelease) X(AdapterRequestDevice) X(AdapterInfoFreeMembers)                    \
-      X(SupportedFeaturesFreeMembers) X(DeviceCreateBindGroup) X(DeviceCreateBuffer)                         \
-          X(DeviceCreateCommandEncoder) X(DeviceCreateComputePipeline) X(DeviceCreateQuerySet)               \
-              X(DeviceCreateShaderModule) X(DeviceCreateTexture) X(DeviceDestroy) X(DeviceGetLimits)         \
-                  X(DeviceGetQueue) X(DevicePopErrorScope) X(DevicePushErrorScope) X(DeviceRelease)          \
-                      X(QueueSubmit) X(QueueWriteBuffer) X(QueueWriteTexture) X(QueueOnSubmittedWorkDone)    \
-                          X(QueueRelease) X(BufferGetConstMappedRange) X(BufferMapAsync) X(BufferUnmap)      \
-                              X(BufferRelease) X(TextureCreateView) X(TextureRelease) X(TextureViewRelease)  \
+  X(AdapterGetLimits)                                                                                        \
+  X(AdapterRelease) X(AdapterRequestDevice) X(AdapterInfoFreeMembers) X(SupportedFeaturesFreeMembers)        \
+      X(DeviceCreateBindGroup) X(DeviceCreateBuffer) X(DeviceCreateCommandEncoder)                           \
+          X(DeviceCreateComputePipeline) X(DeviceCreateQuerySet) X(DeviceCreateShaderModule)                 \
+              X(DeviceCreateTexture) X(DeviceDestroy) X(DeviceGetLimits) X(DeviceGetQueue)                   \
+                  X(DevicePopErrorScope) X(DevicePushErrorScope) X(DeviceRelease) X(QueueSubmit)             \
+                      X(QueueWriteBuffer) X(QueueWriteTexture) X(QueueOnSubmittedWorkDone) X(QueueRelease)   \
+                          X(BufferGetConstMappedRange) X(BufferMapAsync) X(BufferUnmap) X(BufferRelease)     \
+                              X(TextureCreateView) X(TextureRelease) X(TextureViewRelease)                   \
                                   X(ComputePipelineGetBindGroupLayout) X(ComputePipelineRelease)             \
                                       X(BindGroupLayoutRelease) X(BindGroupRelease) X(ShaderModuleRelease)   \
                                           X(QuerySetRelease) X(CommandEncoderBeginComputePass) X(            \
