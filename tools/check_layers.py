@@ -10,7 +10,9 @@ PRINTS = re.compile(r"\b(?:std::)?(?:printf|fprintf|puts|fputs|perror)\s*\(|std:
 MAY_PRINT = {"cli", "server"}
 # The one place where a broken promise of our own code ends the program.
 PRINT_EXCEPTIONS = {"base/error.cpp"}
-PRIVATE_HEADERS = re.compile(r"#include [<\"](fmt/|CLI/|nlohmann/|openssl/|libdeflate|spng|utf8proc|lmdb|lz4|zstd|webgpu)")
+PRIVATE_HEADERS = re.compile(r"#include [<\"](fmt/|CLI/|nlohmann/|openssl/|libdeflate|spng|utf8proc|lmdb|lz4|zstd|webgpu|wgpu)")
+# Headers of gpu's own .cpp files: WebGPU's types are there and nowhere else.
+WEBGPU_HEADERS = {"gpu/webgpu_api.h", "gpu/device_state.h", "gpu/encoding.h"}
 
 
 def declared_dependencies():
@@ -51,7 +53,10 @@ def main():
             m = re.match(r'\s*#include "([a-z0-9_]+)/', line)
             if m and m.group(1) != part and m.group(1) not in allowed.get(part, set()) and not is_test:
                 problems.append(f"{where}:{number}: {part} may not include {m.group(1)}")
-            if f.suffix == ".h" and part != "cli" and PRIVATE_HEADERS.match(line):
+            if m and f"{m.group(1)}/{line.split('/', 1)[1].split(chr(34))[0]}" in WEBGPU_HEADERS and (
+                    part != "gpu" or (f.suffix == ".h" and where not in WEBGPU_HEADERS)):
+                problems.append(f"{where}:{number}: WebGPU's types stay in the .cpp files of gpu")
+            if f.suffix == ".h" and part != "cli" and where != "gpu/webgpu_api.h" and PRIVATE_HEADERS.match(line):
                 problems.append(f"{where}:{number}: a dependency's header in a public header")
             code = line.split("//")[0]
             if part not in MAY_PRINT and not is_test and where not in PRINT_EXCEPTIONS and PRINTS.search(code):

@@ -24,6 +24,7 @@ need_packages() {
 
 build_packages=(g++ cmake ninja-build pkg-config libfmt-dev libcli11-dev nlohmann-json3-dev libssl-dev libdeflate-dev
   libspng-dev libutf8proc-dev liblmdb-dev liblz4-dev libzstd-dev)
+gpu_packages=(libvulkan1 mesa-vulkan-drivers)   # Vulkan on the CPU, for the tests
 test_packages=(libgtest-dev libgmock-dev python3 python3-numpy python3-pil pngcheck lz4 zstd)
 
 # build PRESET [TARGET...]: configures once and builds; quiet unless something is to be done or fails.

@@ -204,7 +204,7 @@ class Device {
   struct State;  // shared with the handles
 
  private:
-  struct Encoding;
+  class Encoding;
   explicit Device(std::shared_ptr<State> state);
   std::shared_ptr<State> state_;
 };

@@ -46,10 +46,10 @@ PIXELLM_GPU_HANDLE(Pipeline)
 PIXELLM_GPU_HANDLE(BindGroup)
 #undef PIXELLM_GPU_HANDLE
 
-uint64_t Buffer::bytes() const { return impl_->bytes; }
-uint32_t Texture::width() const { return impl_->width; }
-uint32_t Texture::height() const { return impl_->height; }
-uint32_t Texture::layers() const { return impl_->layers; }
+uint64_t Buffer::bytes() const { return impl_ ? impl_->bytes : 0; }
+uint32_t Texture::width() const { return impl_ ? impl_->width : 0; }
+uint32_t Texture::height() const { return impl_ ? impl_->height : 0; }
+uint32_t Texture::layers() const { return impl_ ? impl_->layers : 0; }
 
 Result<Buffer> Device::buffer(uint64_t bytes, BufferUse use, std::string_view label) {
   PIXELLM_CHECK(state_->check());
@@ -81,6 +81,7 @@ Result<Buffer> Device::buffer(uint64_t bytes, BufferUse use, std::string_view la
 
 Result<void> Device::write(const Buffer& buffer, uint64_t offset, Bytes data) {
   PIXELLM_CHECK(state_->check());
+  PIXELLM_ASSERT(buffer.impl_ != nullptr);
   const Buffer::Impl& to = *buffer.impl_;
   if (offset % 4 != 0 || data.size() % 4 != 0 || offset > to.size() || data.size() > to.size() - offset)
     return fail(ErrorCode::kInvalidArgument,
@@ -146,6 +147,7 @@ Result<Texture> Device::texture(uint32_t width_texels, uint32_t height, uint32_t
 Result<void> Device::write_rows(const Texture& texture, uint32_t layer, uint32_t first_row, uint32_t n_rows,
                                 const uint8_t* data, uint64_t row_stride) {
   PIXELLM_CHECK(state_->check());
+  PIXELLM_ASSERT(texture.impl_ != nullptr);
   const Texture::Impl& to = *texture.impl_;
   const uint64_t row_bytes = uint64_t{16} * to.width;
   if (layer >= to.layers || first_row > to.height || n_rows > to.height - first_row)
@@ -219,9 +221,12 @@ Result<Pipeline> Device::pipeline(std::string_view name, std::string_view wgsl,
 
 Result<BindGroup> Device::bind(const Pipeline& pipeline, std::span<const Binding> bindings) {
   PIXELLM_CHECK(state_->check());
+  PIXELLM_ASSERT(pipeline.impl_ != nullptr);
   const Pipeline::Impl& to = *pipeline.impl_;
   std::vector<WGPUBindGroupEntry> entries;
   for (const Binding& binding : bindings) {
+    PIXELLM_ASSERT(binding.texture != nullptr ? binding.texture->impl_ != nullptr
+                                              : binding.buffer->impl_ != nullptr);
     WGPUBindGroupEntry entry = PIXELLM_TRY(entry_of(binding, to.name));
     if (binding.texture != nullptr) {
       entry.textureView = binding.texture->impl_->view.get();

@@ -15,7 +15,8 @@ namespace pixellm::gpu {
   X(InstanceRelease)                                                                                         \
   X(InstanceRequestAdapter)                                                                                  \
   X(AdapterGetFeatures)                                                                                      \
-  X(AdapterGetInfo) X(AdapterGetLimits) X(AdapterRelease) X(AdapterRequestDevice) X(AdapterInfoFreeMembers)  \
+  X(AdapterGetInfo)                                                                                          \
+  X(AdapterGetLimits) X(AdapterRelease) X(AdapterRequestDevice) X(AdapterInfoFreeMembers)                    \
       X(SupportedFeaturesFreeMembers) X(DeviceCreateBindGroup) X(DeviceCreateBuffer)                         \
           X(DeviceCreateCommandEncoder) X(DeviceCreateComputePipeline) X(DeviceCreateQuerySet)               \
               X(DeviceCreateShaderModule) X(DeviceCreateTexture) X(DeviceDestroy) X(DeviceGetLimits)         \
