@@ -16,9 +16,8 @@ TEST(Arena, ArraysBeginAsZeroAndLieApart) {
     arena.prefer_large_pages(n);
     auto* a = arena.at<uint8_t>(bytes);
     auto* b = arena.at<float>(floats);
-    EXPECT_EQ(reinterpret_cast<uintptr_t>(a) % 64, 0u);
     EXPECT_EQ(reinterpret_cast<uintptr_t>(b) % 64, 0u);
-    if (n >= kLargePage) EXPECT_EQ(reinterpret_cast<uintptr_t>(a) % kLargePage, 0u);
+    EXPECT_EQ(reinterpret_cast<uintptr_t>(a) % (n < kLargePage ? 64 : kLargePage), 0u);
     for (uint64_t i = 0; i < n; i += 97) ASSERT_EQ(a[i]++, 0);
     a[n - 1] = 7;
     for (int i = 0; i < 9; i++) EXPECT_EQ(b[i], 0.0f);
