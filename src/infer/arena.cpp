@@ -85,7 +85,7 @@ uint64_t Arena::add_bytes(uint64_t n, uint64_t element_bytes) {
 }
 
 Result<void> Arena::reserve(const char* what) {
-  if (size_ == 0) return {};
+  if (size_ == 0 && !overflow_) return {};
   void* p = MAP_FAILED;
   if (!overflow_ && size_ < uint64_t{1} << 47) p = map_aligned(round_up(size_, kSmallPage));
   if (p == MAP_FAILED)
