@@ -79,7 +79,37 @@ TEST_P(WrittenModel, CellsAndFloatsAreReadInPlace) {
     }
   }
   EXPECT_EQ(model.read_floats(*model.find("row")).value().size(), 70u);
+  for (const char* name : {"long", "vector.Q8_0", "vector.F16"}) {
+    const TensorInfo& t = *model.find(name);
+    const auto stored = source_bytes(model, t);
+    EXPECT_EQ(model.decode_floats(t, stored).value(), model.read_floats(t).value()) << name;
+    EXPECT_THAT(model.decode_floats(t, Bytes(stored).first(stored.size() - 1)).error().message, HasSubstr(name));
+  }
+  EXPECT_FALSE(model.decode_floats(*model.find("row"), source_bytes(model, *model.find("row"))));
   EXPECT_THAT(model.read_floats(*model.find("cube")).error().message, HasSubstr("21 rows"));
+}
+
+TEST_P(WrittenModel, TheHeadAloneSaysEverythingButTheWeights) {
+  const Model whole = open();
+  const auto file = read_file(folder_.path("m.png"), 1 << 30).value();
+  const uint64_t held = whole.plane().chunk_range(0, whole.header().first_weight_row).second;
+  const Bytes start = Bytes(file).first(held);
+  auto plane = PixelPlane::open_start(start, file.size(), "start");
+  ASSERT_TRUE(plane) << plane.error().message;
+  const auto model = Model::from_plane(std::move(*plane));
+  ASSERT_TRUE(model) << model.error().message;
+  EXPECT_EQ(model->hash_head().value(), model->header().head_sha256);
+  ASSERT_EQ(model->tensors().size(), whole.tensors().size());
+  for (size_t i = 0; i < whole.tensors().size(); i++) {
+    EXPECT_EQ(model->tensors()[i].name, whole.tensors()[i].name);
+    EXPECT_EQ(model->picture_rows(model->tensors()[i]), whole.picture_rows(whole.tensors()[i]));
+  }
+  EXPECT_THAT(model->read_floats(*model->find("long")).error().message, HasSubstr("at hand"));
+  // A row of the head less: no model.
+  if (whole.header().first_weight_row < 2) return;
+  auto shorter = PixelPlane::open_start(start.first(held - whole.plane().row_stride()), file.size(), "start");
+  ASSERT_TRUE(shorter) << shorter.error().message;
+  EXPECT_THAT(Model::from_plane(std::move(*shorter)).error().message, HasSubstr("at hand"));
 }
 
 TEST_P(WrittenModel, HeaderRepeatsTheMetadata) {

@@ -1,5 +1,5 @@
-// Unicode's classes from utf8proc. The WebAssembly build has a table instead, written by make_char_classes.cpp from this
-// very function.
+// Unicode's classes from utf8proc. The WebAssembly build has a table instead, written by
+// make_char_classes.cpp from this very function.
 #include <utf8proc.h>
 
 #include "tokenizer/unicode.h"

@@ -26,8 +26,8 @@ Result<void> check_head(const Model& model, Bytes start) {
     return fail(ErrorCode::kCorrupt, fmt::format("damaged: {}", fmt::join(model.describe(damage), "; ")));
   const Digest found = PIXELLM_TRY(model.hash_head());
   if (found == model.header().head_sha256) return {};
-  return fail(ErrorCode::kCorrupt, fmt::format("damaged: the head's SHA-256 is {}, the file says {}", to_hex(found),
-                                               to_hex(model.header().head_sha256)));
+  return fail(ErrorCode::kCorrupt, fmt::format("damaged: the head's SHA-256 is {}, the file says {}",
+                                               to_hex(found), to_hex(model.header().head_sha256)));
 }
 
 Result<Model> open_head(Bytes start, uint64_t file_bytes) {
@@ -97,16 +97,19 @@ Result<std::string> BrowserModel::plan(uint32_t context, uint32_t batch, const g
   options.context = context;
   if (batch > 0) options.batch = batch;
   options.rows_per_layer = std::min(options.rows_per_layer, limits.max_texture_size);
-  options.max_texture_rows = gpu::max_texture_rows(limits, model_.plane().row_bytes(), options.rows_per_layer);
+  options.max_texture_rows =
+      gpu::max_texture_rows(limits, model_.plane().row_bytes(), options.rows_per_layer);
   if (options.max_texture_rows == 0)
-    return fail(ErrorCode::kTooLarge,
-                fmt::format("the picture's rows are {} texels wide, this GPU's textures at most {} by {}, {} bytes",
-                            model_.plane().row_bytes() / 16, limits.max_texture_size, limits.max_texture_layers,
-                            limits.max_buffer_bytes));
+    return fail(
+        ErrorCode::kTooLarge,
+        fmt::format("the picture's rows are {} texels wide, this GPU's textures at most {} by {}, {} bytes",
+                    model_.plane().row_bytes() / 16, limits.max_texture_size, limits.max_texture_layers,
+                    limits.max_buffer_bytes));
   const gpu::Plan plan = PIXELLM_TRY(gpu::build_plan(model_, options));
   vectors_.clear();
   for (const gpu::Plan::Vector& v : plan.vectors) vectors_.push_back({model_.find(v.tensor), v.at});
-  if (const TensorInfo* factors = model_.find(kRopeFactors); factors && config_.architecture == Architecture::kLlama)
+  if (const TensorInfo* factors = model_.find(kRopeFactors);
+      factors && config_.architecture == Architecture::kLlama)
     vectors_.push_back({factors, VectorPlace::kNowhere});
   return gpu::plan_json(plan);
 }
@@ -116,10 +119,11 @@ Result<std::vector<float>> BrowserModel::vector(size_t index, Bytes stored) {
     return fail(ErrorCode::kInvalidArgument, fmt::format("vector {} of {}", index, vectors_.size()));
   const VectorPlace& place = vectors_[index];
   auto values = PIXELLM_TRY(model_.decode_floats(*place.tensor, stored));
-  if (config_.architecture != Architecture::kLlama || place.tensor != model_.find(kRopeFactors)) return values;
+  if (config_.architecture != Architecture::kLlama || place.tensor != model_.find(kRopeFactors))
+    return values;
   if (values.size() != config_.n_rot / 2 || !std::ranges::all_of(values, [](float f) { return f > 0; }))
-    return fail(ErrorCode::kCorrupt, fmt::format("{} holds {} values, {} above 0 are needed", kRopeFactors, values.size(),
-                                                 config_.n_rot / 2));
+    return fail(ErrorCode::kCorrupt, fmt::format("{} holds {} values, {} above 0 are needed", kRopeFactors,
+                                                 values.size(), config_.n_rot / 2));
   rope_factors_ = values;
   return values;
 }

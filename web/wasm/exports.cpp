@@ -1,11 +1,11 @@
-// The functions of the WebAssembly module, as web/runtime/wasm.ts calls them. A C interface: numbers and addresses in the
-// module's memory, one model at a time.
+// The functions of the WebAssembly module, as web/runtime/wasm.ts calls them. A C interface: numbers and
+// addresses in the module's memory, one model at a time.
 //
-// A call that fails returns -1 and leaves its message as the result; one that gives text, numbers or JSON leaves them
-// there: result_data() and result_bytes(), until the next call. Sizes and offsets of files are doubles, exact up to 2^53.
+// A call that fails returns -1 and leaves its message as the result; one that gives text, numbers or JSON
+// leaves them there: result_data() and result_bytes(), until the next call. Sizes and offsets of files are
+// doubles, exact up to 2^53.
 #include <cmath>
 #include <cstring>
-
 #include <nlohmann/json.hpp>
 
 #include "browser_model.h"
@@ -73,7 +73,8 @@ size_t PIXELLM_EXPORT(result_bytes)() { return result.size(); }
 // Bytes of the file that hold the head; -1: see the result.
 double PIXELLM_EXPORT(head_bytes)(const uint8_t* start, size_t size, double file_bytes) {
   const auto total = whole(file_bytes);
-  const auto needed = total ? BrowserModel::head_bytes({start, size}, *total) : std::unexpected(total.error());
+  const auto needed =
+      total ? BrowserModel::head_bytes({start, size}, *total) : std::unexpected(total.error());
   if (!needed) return give_error(needed.error());
   return static_cast<double>(*needed);
 }
@@ -100,10 +101,11 @@ int32_t PIXELLM_EXPORT(check_rows)(uint32_t first, uint32_t count, const uint8_t
   return give(model().check_rows(first, count, {chunks, size}));
 }
 
-// Gives the plan's JSON. Then vector_places() gives [{name, offset, bytes, at}]: tensors of one dimension whose payload
-// bytes vector_floats() turns into floats; at: where those belong in the plan's `vectors`, -1: nowhere.
-int32_t PIXELLM_EXPORT(make_plan)(uint32_t context, uint32_t batch, uint32_t texture_size, uint32_t texture_layers,
-                                 double buffer_bytes) {
+// Gives the plan's JSON. Then vector_places() gives [{name, offset, bytes, at}]: tensors of one dimension
+// whose payload bytes vector_floats() turns into floats; at: where those belong in the plan's `vectors`, -1:
+// nowhere.
+int32_t PIXELLM_EXPORT(make_plan)(uint32_t context, uint32_t batch, uint32_t texture_size,
+                                  uint32_t texture_layers, double buffer_bytes) {
   gpu::Limits limits;
   limits.max_texture_size = texture_size;
   limits.max_texture_layers = texture_layers;
@@ -135,14 +137,17 @@ int32_t PIXELLM_EXPORT(rope_table)(uint32_t position, uint32_t n, int32_t local)
 int32_t PIXELLM_EXPORT(encode)(const char* text, size_t size, int32_t special) {
   return give(model().encode(text_at(text, size), special != 0));
 }
-int32_t PIXELLM_EXPORT(encode_prompt)(const char* text, size_t size, const char* system, size_t system_size, int32_t chat) {
+int32_t PIXELLM_EXPORT(encode_prompt)(const char* text, size_t size, const char* system, size_t system_size,
+                                      int32_t chat) {
   return give(model().encode_prompt(text_at(text, size), text_at(system, system_size), chat != 0));
 }
-int32_t PIXELLM_EXPORT(decode)(const TokenId* ids, size_t count) { return give(model().decode({ids, count})); }
+int32_t PIXELLM_EXPORT(decode)(const TokenId* ids, size_t count) {
+  return give(model().decode({ids, count}));
+}
 
 // 1: the largest logit alone decides, so that no logits need be read; 0: sample() is to be asked.
-int32_t PIXELLM_EXPORT(begin)(const TokenId* prompt, size_t count, int32_t chat, float temperature, uint32_t top_k, float top_p,
-                              float min_p, float repeat_penalty, uint64_t seed) {
+int32_t PIXELLM_EXPORT(begin)(const TokenId* prompt, size_t count, int32_t chat, float temperature,
+                              uint32_t top_k, float top_p, float min_p, float repeat_penalty, uint64_t seed) {
   const SamplerOptions options = {.temperature = temperature,
                                   .top_k = top_k,
                                   .top_p = top_p,

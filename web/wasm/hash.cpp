@@ -1,5 +1,6 @@
-// base/hash.h without libraries, for WebAssembly: SHA-256 of the head (FIPS 180-4) and CRC-32 of the rows (eight tables).
-// The Adler-32 of a whole picture has no use where only parts of it are at hand: it is not defined here.
+// base/hash.h without libraries, for WebAssembly: SHA-256 of the head (FIPS 180-4) and CRC-32 of the rows
+// (eight tables). The Adler-32 of a whole picture has no use where only parts of it are at hand: it is not
+// defined here.
 #include "base/hash.h"
 
 #include <algorithm>
@@ -117,8 +118,8 @@ uint32_t crc32(uint32_t crc, Bytes data) {
   size_t left = data.size();
   for (; left >= 8; left -= 8, p += 8) {
     const uint32_t a = load_le<uint32_t>(p) ^ c, b = load_le<uint32_t>(p + 4);
-    c = kCrc[7][a & 0xff] ^ kCrc[6][a >> 8 & 0xff] ^ kCrc[5][a >> 16 & 0xff] ^ kCrc[4][a >> 24] ^ kCrc[3][b & 0xff] ^
-        kCrc[2][b >> 8 & 0xff] ^ kCrc[1][b >> 16 & 0xff] ^ kCrc[0][b >> 24];
+    c = kCrc[7][a & 0xff] ^ kCrc[6][a >> 8 & 0xff] ^ kCrc[5][a >> 16 & 0xff] ^ kCrc[4][a >> 24] ^
+        kCrc[3][b & 0xff] ^ kCrc[2][b >> 8 & 0xff] ^ kCrc[1][b >> 16 & 0xff] ^ kCrc[0][b >> 24];
   }
   for (; left > 0; left--) c = c >> 8 ^ kCrc[0][(c ^ *p++) & 0xff];
   return ~c;

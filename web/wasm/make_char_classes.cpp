@@ -1,5 +1,5 @@
-// Writes char_class_of() (tokenizer/unicode.h) as a table, for builds without utf8proc. Run when the WebAssembly module
-// is built; what it writes is never committed.
+// Writes char_class_of() (tokenizer/unicode.h) as a table, for builds without utf8proc. Run when the
+// WebAssembly module is built; what it writes is never committed.
 //
 //   make_char_classes > char_classes.cpp
 #include <cstdio>
