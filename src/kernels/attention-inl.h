@@ -16,8 +16,11 @@ struct ByteCache {
   static PIXELLM_INLINE F32x16 load16(const Element* p) { return load_int8(p); }
 };
 
-// A larger tile would leave too few registers for several blocks of keys at once.
-inline constexpr uint32_t kLargestTile = kAccumulators < 24 ? 4 : 6;
+// Sums of 16 lanes that stay in registers: with 32 registers of 16 lanes a block of keys and a query need few
+// beside them.
+inline constexpr int kSums = kAccumulators < 16 ? kAccumulators : 24;
+// A larger tile would leave too few of them for several blocks of keys at once.
+inline constexpr uint32_t kLargestTile = kSums < 24 ? 4 : 6;
 
 // The blocks of 16 positions of one chunk that some query sees.
 struct AttentionSpan {
@@ -161,7 +164,7 @@ inline void sum_values(const AttentionArgs& a, const typename Cache::Element* va
 // and most heads are whole multiples.
 constexpr int units_at_once(int n_queries) {
   int n = 1;
-  while (2 * n * n_queries <= kAccumulators && n < 8) n *= 2;
+  while (2 * n * n_queries <= kSums && n < 8) n *= 2;
   return n;
 }
 
