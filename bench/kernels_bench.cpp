@@ -7,15 +7,12 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <chrono>
-#include <functional>
 #include <nlohmann/json.hpp>
 #include <random>
 #include <string>
 #include <vector>
 
-#include "base/threads.h"
-#include "kernels/kernels.h"
+#include "measure.h"
 
 namespace pixellm {
 namespace {
@@ -29,62 +26,11 @@ struct Options {
   double seconds = 0.5;
 };
 
-// 64-byte aligned memory.
-class Buffer {
- public:
-  explicit Buffer(uint64_t size)
-      : size_(round_up(size, 4096)), data_(static_cast<uint8_t*>(std::aligned_alloc(4096, size_))) {
-    PIXELLM_ASSERT(data_ != nullptr);
-  }
-  ~Buffer() { std::free(data_); }
-  Buffer(const Buffer&) = delete;
-  Buffer& operator=(const Buffer&) = delete;
-  uint8_t* data() const { return data_; }
-  uint64_t size() const { return size_; }
-
- private:
-  uint64_t size_;
-  uint8_t* data_;
-};
-
-// Seconds of the fastest of the runs that fit into `seconds`, at least three.
-double fastest(double seconds, const std::function<void()>& run) {
-  using Clock = std::chrono::steady_clock;
-  double best = 1e30, spent = 0;
-  for (int i = 0; i < 3 || spent < seconds; i++) {
-    const auto begin = Clock::now();
-    run();
-    const double t = std::chrono::duration<double>(Clock::now() - begin).count();
-    best = std::min(best, t);
-    spent += t;
-  }
-  return best;
-}
-
-volatile uint64_t g_sink;
-
-void read_all(const uint8_t* data, uint64_t size) {
-  uint64_t sums[16] = {};
-  for (uint64_t i = 0; i + 128 <= size; i += 128)
-    for (uint64_t lane = 0; lane < 16; lane++) sums[lane] ^= load_le<uint64_t>(data + i + 8 * lane);
-  for (uint64_t sum : sums) g_sink = g_sink + sum;
-}
-
 struct Machine {
   const Kernels* kernels;
   ThreadPool* pool;
   double read_gb_s, int8_gop_s;
 };
-
-double measure_read(ThreadPool& pool, const Buffer& memory, double seconds) {
-  const double t = fastest(seconds, [&] {
-    pool.run([&](Worker& w) {
-      const auto [begin, end] = w.share(memory.size() / 4096);
-      read_all(memory.data() + begin * 4096, (end - begin) * 4096);
-    });
-  });
-  return static_cast<double>(memory.size()) / t * 1e-9;
-}
 
 double measure_peak(ThreadPool& pool, const Kernels& kernels, double seconds) {
   uint64_t rounds = 1;
@@ -213,18 +159,6 @@ void report(const Options& o, const Machine& m, TensorType type, const Buffer& m
                                {"prepare_g_values_s", prefill.prepare_g_s}};
   fmt::print("{}\n", line.dump());
   std::fflush(stdout);
-}
-
-const Kernels* find_kernels(const std::string& name) {
-  if (name.empty()) {
-    const auto active = active_kernels();
-    if (!active) fmt::print(stderr, "{}\n", active.error().message);
-    return active ? *active : nullptr;
-  }
-  for (const Kernels* k : available_kernels())
-    if (k->name == name) return k;
-  fmt::print(stderr, "no kernels called {} on this machine\n", name);
-  return nullptr;
 }
 
 bool wanted(const Options& o, const TypeTraits& t) {

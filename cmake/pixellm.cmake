@@ -60,15 +60,27 @@ function(pixellm_test name)
   set_tests_properties(${name} PROPERTIES TIMEOUT 900)
 endfunction()
 
-# pixellm_gpu_test(NAME ...): a pixellm_test that needs a GPU adapter, label "gpu": it is reported as skipped where there is none.
-# Stands beside the WebGPU library. llvmpipe without threads of its own is quicker at many small dispatches.
+# Marks tests that need a GPU adapter: label "gpu", reported as skipped where there is none. llvmpipe without threads of its
+# own is quicker at many small dispatches. Drivers leave memory behind and have threads that the sanitizers cannot see into.
+function(pixellm_gpu_properties)
+  set(environment LP_NUM_THREADS=0)
+  if(PIXELLM_SANITIZE MATCHES "address")
+    list(APPEND environment ASAN_OPTIONS=detect_leaks=0:detect_stack_use_after_return=1)
+  elseif(PIXELLM_SANITIZE MATCHES "thread")
+    list(APPEND environment TSAN_OPTIONS=ignore_noninstrumented_modules=1)
+  endif()
+  set_tests_properties(${ARGN} PROPERTIES LABELS gpu ENVIRONMENT "${environment}"
+                       SKIP_REGULAR_EXPRESSION "skipped without a GPU adapter: ")
+endfunction()
+
+# pixellm_gpu_test(NAME ...): a pixellm_test that needs an adapter (src/gpu/gpu_test_world.h). Stands beside the WebGPU library.
 function(pixellm_gpu_test name)
   if(NOT PIXELLM_TESTS)
     return()
   endif()
   pixellm_test(${name} ${ARGN})
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR})
-  set_tests_properties(${name} PROPERTIES LABELS gpu ENVIRONMENT LP_NUM_THREADS=0 SKIP_REGULAR_EXPRESSION "skipped without a GPU adapter: ")
+  pixellm_gpu_properties(${name})
 endfunction()
 
 # pixellm_fuzz(NAME SOURCES x_fuzz.cpp DEPENDS ...): one libFuzzer program, fuzz_NAME, run by ./test --fuzz SECONDS with the

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The GPU as the command line shows it: what there is, and what is said where there is nothing. Usage: gpu_story_test.py PIXELLM"""
+"""The GPU as the command line shows it: what there is, and what is said where there is nothing. Usage: gpu_story_test.py PIXELLM [-v] [CLASS]"""
 import json
 import os
 import subprocess
@@ -38,6 +38,12 @@ class WithoutAGpu(unittest.TestCase):
         self.assertEqual((shown.returncode, shown.stdout), (1, ""))
         self.assertIn("Vulkan", shown.stderr)
 
+    def test_help_and_mistakes(self):
+        self.assertIn("info", run("gpu", "--help").stdout)
+        self.assertEqual(run("gpu", "inf").returncode, 2)
+        self.assertIn("did you mean 'info'", run("gpu", "inf").stderr)
+        self.assertEqual(run("gpu", "info", "--nonsense").returncode, 2)
+
 
 class WithAGpu(unittest.TestCase):
     def setUp(self):
@@ -69,14 +75,6 @@ class WithAGpu(unittest.TestCase):
         for adapter in json.loads(self.shown.stdout)["adapters"]:
             self.assertIn(f"{adapter['index']} {adapter['name']}\n", text.stdout)
             self.assertIn(f"max_buffer_bytes       {adapter['limits']['max_buffer_bytes']}\n", text.stdout)
-
-
-class Usage(unittest.TestCase):
-    def test_help_and_mistakes(self):
-        self.assertIn("info", run("gpu", "--help").stdout)
-        self.assertEqual(run("gpu", "inof").returncode, 2)
-        self.assertIn("did you mean 'info'", run("gpu", "inof").stderr)
-        self.assertEqual(run("gpu", "info", "--nonsense").returncode, 2)
 
 
 if __name__ == "__main__":

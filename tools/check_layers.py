@@ -12,7 +12,7 @@ MAY_PRINT = {"cli", "server"}
 PRINT_EXCEPTIONS = {"base/error.cpp"}
 PRIVATE_HEADERS = re.compile(r"#include [<\"](fmt/|CLI/|nlohmann/|openssl/|libdeflate|spng|utf8proc|lmdb|lz4|zstd|webgpu|wgpu)")
 # Headers of gpu's own .cpp files: WebGPU's types are there and nowhere else.
-WEBGPU_HEADERS = {"gpu/webgpu_api.h", "gpu/device_state.h"}
+WEBGPU_HEADERS = {"gpu/webgpu_api.h", "gpu/device_state.h", "gpu/encoding.h"}
 
 
 def declared_dependencies():

@@ -40,7 +40,7 @@ def main():
                 print(f"{path.name}: section {name} is not as in {where.name}", file=sys.stderr)
                 differing += 1
     print(f"{len(texts)} shaders, {len(first)} shared sections, {differing} differences")
-    return 1 if differing else 0
+    return 1 if differing or not first else 0
 
 
 if __name__ == "__main__":

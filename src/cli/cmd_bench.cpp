@@ -3,6 +3,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "cli/bench_gpu.h"
 #include "cli/bench_report.h"
 #include "cli/commands.h"
 #include "infer/signature.h"
@@ -25,6 +26,7 @@ Result<void> run_bench(BenchFlags& flags) {
   if (flags.threads.empty()) flags.threads = {default_thread_count()};
   flags.plan.with_profile = flags.roofline || flags.profile;
   const Runtime runtime = PIXELLM_TRY(Runtime::open(flags.model, flags.common, false));
+  if (runtime.backend) return bench_gpu(runtime, flags.plan, flags.repeats, flags.json, flags.profile);
   for (const int threads : flags.threads) {
     const auto bench = PIXELLM_TRY(Bench::create(runtime, threads, flags.common.pin, flags.plan));
     const BenchContext context{.plan = flags.plan,
@@ -77,6 +79,7 @@ int cmd_bench(int argc, char** argv) {
       ->capture_default_str();
   add_session_options(app, flags.plan.session);
   flags.common.add_pin_to(app);
+  flags.common.add_device_to(app);
   app.add_option("--verify", flags.common.verify, "check the picture before use: none, crc or sha256")
       ->check(CLI::IsMember({"none", "crc", "sha256"}))
       ->capture_default_str();
@@ -101,7 +104,10 @@ int cmd_bench(int argc, char** argv) {
       "the keys carry -p and -n, and of --sequences 4 tg128x4: tokens a second of all four. With\n"
       "--roofline and --profile: roofline and profile {prompt, generate}, measured in a pass of their\n"
       "own, in milliseconds of a thread. With --compare a last line {comparison [{what, before, now,\n"
-      "ratio}]}.\n\n"
+      "ratio}]}.\n"
+      "--device gpu: {device, pp512, tg128, read_share, read_gb_s (of a shader that only reads the weights'\n"
+      "textures), bytes_per_token, dispatches_per_token, dispatches_per_layer}; --profile adds kernels [{shader,\n"
+      "dispatches, ms}] of one token.\n\n"
       "Example:\n  pixellm bench model.png -t 1,2 -r 3");
   if (auto status = parse(app, argc, argv)) return *status;
   if (flags.signature) return print_signature();

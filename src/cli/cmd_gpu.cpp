@@ -6,6 +6,7 @@ namespace {
 
 constexpr Command kVerbs[] = {
     {"info", "list the adapters, what they can do and their limits", gpu_info},
+    {"op", "compute a product, softmax, attention ... of NumPy files", gpu_op},
 };
 
 }  // namespace

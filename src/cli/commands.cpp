@@ -32,6 +32,7 @@ constexpr Command kCommands[] = {
     {"map", "an endless plane of pixels on disk", cmd_map},
     {"v0", "the first brain in pixels: init, train, encode, infer, ask", cmd_v0},
     {"fs", "store files as pixel images", cmd_fs},
+    {"certify", "write down how far the GPU's logits are from the CPU's", cmd_certify},
     {"gpu", "what the GPU is and can do", cmd_gpu},
 };
 

@@ -38,6 +38,7 @@ int cmd_chat(int argc, char** argv);
 int cmd_logits(int argc, char** argv);
 int cmd_eval(int argc, char** argv);
 int cmd_bench(int argc, char** argv);
+int cmd_certify(int argc, char** argv);
 int cmd_plan(int argc, char** argv);
 int cmd_thumbnail(int argc, char** argv);
 int cmd_corpus(int argc, char** argv);

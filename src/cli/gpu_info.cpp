@@ -51,7 +51,8 @@ void print_text(const std::vector<AdapterInfo>& adapters) {
          {std::pair{a.f16, "f16"}, {a.subgroups, "subgroups"}, {a.timestamps, "timestamps"}})
       if (has) features += (features.empty() ? "" : ", ") + std::string(name);
     std::cout << printable(fmt::format("{} {}\n  {:<22} {}\n  {:<22} {}, {}\n  {:<22} {}\n", i, a.name,
-                                       "driver", a.driver, "reached through", a.backend, a.type, "features",
+                                       "driver", a.driver.empty() ? "unknown" : a.driver, "reached through",
+                                       a.backend, a.type, "features",
                                        features.empty() ? "none of f16, subgroups, timestamps" : features));
     for (const auto& [name, value] : rows_of(a.limits))
       std::cout << fmt::format("  {:<22} {}\n", name, value);

@@ -10,6 +10,7 @@
 #include <thread>
 
 #include "base/file.h"
+#include "base/page_cache.h"
 #include "infer/config.h"
 
 namespace pixellm::cli {
@@ -59,6 +60,14 @@ void do_both(bool may_start_thread, const std::function<void()>& aside, const st
   aside();
 }
 
+// A model that is not in memory yet takes as long as the disk does: not without a word.
+void say_what_is_read(const PixelPlane& plane) {
+  constexpr uint64_t kWorthAWord = 64 << 20;
+  if (plane.kind() != PlaneKind::kFlatPng && plane.kind() != PlaneKind::kPxif) return;
+  const uint64_t missing = bytes_not_in_memory({plane.base(), plane.rows() * plane.row_stride()});
+  if (missing >= kWorthAWord) note(fmt::format("reading {} of {} from the disk", human_bytes(missing), plane.path()));
+}
+
 }  // namespace
 
 Result<Runtime> Runtime::open(const std::string& path, const ModelFlags& flags, bool with_tokenizer) {
@@ -69,6 +78,7 @@ Result<Runtime> Runtime::open(const std::string& path, const ModelFlags& flags, 
   auto model = Model::open(path, VerifyLevel::kNone, *r.pool);
   if (!model) model = open_model(path, flags.level(), *r.pool);
   r.model = std::make_unique<Model>(PIXELLM_TRY(std::move(model)));
+  say_what_is_read(r.model->plane());
 
   // A large vocabulary takes about as long to make ready as a small model to verify. What the metadata hold
   // is checked when it is used, so that this need not wait for the verdict.

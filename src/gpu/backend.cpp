@@ -147,6 +147,13 @@ class Implementation final : public GpuBackend {
   uint64_t weight_bytes() const override { return model_->weight_bytes(); }
   Device& device() override { return model_->device(); }
 
+  uint32_t dispatches_a_token() const override {
+    const Plan& plan = model_->smallest_plan();
+    return static_cast<uint32_t>(plan.decode.size() + plan.argmax.size());
+  }
+  uint32_t dispatches_a_layer() const override { return model_->smallest_plan().dispatches_a_layer(); }
+  Result<double> measure_read_gb_s() override { return model_->measure_read_gb_s(); }
+
   Result<std::unique_ptr<Computation>> make_computation(const SequenceSizes& sizes) override {
     auto executor = PIXELLM_TRY(make_executor(sizes.context, sizes.batch));
     return std::make_unique<GpuComputation>(e_, *model_, std::move(executor));

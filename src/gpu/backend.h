@@ -20,9 +20,13 @@ class GpuBackend : public Backend {
   virtual const AdapterInfo& adapter() const = 0;
   virtual uint64_t weight_bytes() const = 0;  // in textures
   virtual Device& device() = 0;
+  virtual uint32_t dispatches_a_token() const = 0;  // of greedy decoding
+  virtual uint32_t dispatches_a_layer() const = 0;
 
-  // Of decoding one token after `position` others: each dispatch's name ("attn", ...) with nanoseconds, in
-  // order. kUnsupported without timestamps.
+  // Of reading the weights' textures by a shader that does nothing else, the best of some rounds.
+  virtual Result<double> measure_read_gb_s() = 0;
+
+  // Of decoding one token after `position` others, the dispatches in order. kUnsupported without timestamps.
   struct Timing {
     std::string shader, label;
     int32_t layer;

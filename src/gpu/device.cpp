@@ -128,7 +128,9 @@ Result<void> open_device(Device::State& state, const Limits& at_most) {
 }  // namespace
 
 Error error_of(WGPUErrorType type, std::string_view what, std::string_view message) {
-  const ErrorCode code = type == WGPUErrorType_OutOfMemory  ? ErrorCode::kTooLarge
+  // wgpu-native calls some failures to allocate a validation error.
+  const bool no_memory = type == WGPUErrorType_OutOfMemory || message.contains("Not enough memory");
+  const ErrorCode code = no_memory                          ? ErrorCode::kTooLarge
                          : type == WGPUErrorType_Validation ? ErrorCode::kInvalidArgument
                                                             : ErrorCode::kIo;
   // wgpu-native: "Validation Error; Caused by: In wgpuDeviceCreateBuffer, label = 'x'; the reason".

@@ -1,7 +1,7 @@
 // A GPU through WebGPU: buffers, textures, compute pipelines, dispatches. The WebGPU library is loaded when
-// it is first asked for (docs/gpu.md): a program that never asks needs none. Errors never abort: what the
-// library or the driver reports becomes an Error that says what was asked and what there is; after the loss
-// of the device every call returns it.
+// it is first asked for (docs/gpu.md): a program that never asks needs none. Errors do not abort (docs/gpu.md
+// has the exception): what the library or the driver reports becomes an Error that says what was asked and
+// what there is; after the loss of the device every call returns it.
 //
 //   auto device = PIXELLM_TRY(gpu::Device::open({}));
 //   auto pipeline = PIXELLM_TRY(device.pipeline("double.wgsl", text, {}));
@@ -204,7 +204,7 @@ class Device {
   struct State;  // shared with the handles
 
  private:
-  struct Encoding;
+  class Encoding;
   explicit Device(std::shared_ptr<State> state);
   std::shared_ptr<State> state_;
 };

@@ -76,6 +76,12 @@ struct Device::State {
   Result<void> check();
   // Waits for a callback that sets `done`; returns at once where callbacks run inside the call.
   Result<void> await(WGPUFuture future, const bool& done);
+  Result<void> wait_all();  // that was submitted
+  Result<void> wait_for(Submission submission);
+  // Makes the staging buffer hold at least `bytes`.
+  Result<void> need_staging(uint64_t bytes);
+  // Its bytes [skip, skip + out.size()), when everything submitted is done.
+  Result<void> read_staging(uint64_t skip, MutableBytes out);
   // kTooLarge when `bytes` more do not fit into this machine's memory and the adapter lives in it.
   Result<void> check_room(uint64_t bytes, std::string_view what);
 };

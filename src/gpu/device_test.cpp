@@ -150,6 +150,7 @@ TEST_F(DeviceTest, WaitsForSubmissions) {
   EXPECT_TRUE(device().wait(*first));
   EXPECT_TRUE(device().wait(*second));
   EXPECT_TRUE(device().wait(*first));
+  EXPECT_FALSE(device().wait(*second + 1));
   EXPECT_TRUE(device().wait());
 }
 
@@ -227,6 +228,8 @@ TEST_F(DeviceTest, RequestsOverTheLimitsSayWhatThereIs) {
   ASSERT_FALSE(deep);
   EXPECT_THAT(deep.error().message, AllOf(HasSubstr("5 layers"), HasSubstr("4")));
   const auto group = make_scale(4, 1);
+  if (device().adapter().library.find("wgpu_native") == std::string::npos)
+    return;  // WebGPU lets others grant more
   ASSERT_FALSE(group) << "a workgroup of 64 on a device that allows 32";
   EXPECT_THAT(group.error().message, HasSubstr("64"));
 }

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <chrono>
 
 #include "base/bytes.h"
 #include "gpu/shaders.h"
@@ -40,13 +41,42 @@ Result<Plan> GpuModel::plan(uint32_t context, uint32_t batch) const {
 }
 
 Result<void> GpuModel::upload(const Progress& progress) {
-  const Plan any = PIXELLM_TRY(plan(1, 1));  // textures and vectors are the same in every plan
+  smallest_plan_ = PIXELLM_TRY(plan(1, 1));
+  const Plan& any = smallest_plan_;
   const auto values = PIXELLM_TRY(read_vectors(model_, any));
   vectors_ = PIXELLM_TRY(device_.buffer(values.size() * sizeof(float), BufferUse::kStorage, "vectors"));
   PIXELLM_CHECK(device_.write(vectors_, 0, bytes_of(std::span<const float>(values))));
   weights_ = PIXELLM_TRY(upload_rows(device_, model_.plane(), any.textures,
                                      {.rows_per_layer = any.rows_per_layer, .progress = progress}));
   return {};
+}
+
+Result<double> GpuModel::measure_read_gb_s() {
+  using Clock = std::chrono::steady_clock;
+  constexpr int kRounds = 3;
+  const Buffer seen = PIXELLM_TRY(device_.buffer(16, BufferUse::kStorage, "seen"));
+  Commands commands;
+  std::vector<BindGroup> groups;
+  const Constant width[] = {{"WIDTH", static_cast<double>(weights_.textures.at(0).width())}};
+  const Pipeline pipeline =
+      PIXELLM_TRY(device_.pipeline("read_texture.wgsl", shader_text("read_texture.wgsl"), width));
+  uint64_t bytes = 0;
+  for (const Texture& t : weights_.textures) {
+    const Binding bindings[] = {{2, t}, {3, seen}};
+    groups.push_back(PIXELLM_TRY(device_.bind(pipeline, bindings)));
+    bytes += uint64_t{16} * t.width() * t.height() * t.layers();
+  }
+  for (size_t i = 0; i < groups.size(); i++)
+    commands.dispatch(pipeline, groups[i], weights_.textures[i].height(), weights_.textures[i].layers());
+  double best = 0;
+  for (int round = 0; round <= kRounds; round++) {
+    const auto start = Clock::now();
+    PIXELLM_TRY(device_.submit(commands));
+    PIXELLM_CHECK(device_.wait());
+    const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
+    if (round > 0) best = std::max(best, static_cast<double>(bytes) / seconds * 1e-9);  // the first warms up
+  }
+  return best;
 }
 
 Result<const Pipeline*> GpuModel::pipeline(const Dispatch& dispatch) {

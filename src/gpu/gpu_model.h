@@ -26,6 +26,8 @@ class GpuModel {
   Result<const Pipeline*> pipeline(const Dispatch& dispatch);
 
   Device& device() { return device_; }
+  const Plan& smallest_plan() const { return smallest_plan_; }  // of one position
+  Result<double> measure_read_gb_s();
   const Texture& texture(uint32_t index) const { return weights_.textures[index]; }
   const Buffer& vectors() const { return vectors_; }
   uint64_t weight_bytes() const { return weights_.bytes; }
@@ -36,6 +38,7 @@ class GpuModel {
 
   Device device_;
   const Model& model_;
+  Plan smallest_plan_;  // textures and vectors are the same in every plan
   WeightTextures weights_;
   Buffer vectors_;
   std::map<std::string, Pipeline> pipelines_;

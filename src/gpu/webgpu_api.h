@@ -9,36 +9,30 @@
 
 namespace pixellm::gpu {
 
+// clang-format off
 // Functions of webgpu.h, without their prefix.
-#define PIXELLM_WEBGPU_FUNCTIONS(X)                                                                          \
-  X(CreateInstance)                                                                                          \
-  X(InstanceRelease)                                                                                         \
-  X(InstanceRequestAdapter)                                                                                  \
-  X(AdapterGetFeatures)                                                                                      \
-  X(AdapterGetInfo) X(AdapterGetLimits) X(AdapterRelease) X(AdapterRequestDevice) X(AdapterInfoFreeMembers)  \
-      X(SupportedFeaturesFreeMembers) X(DeviceCreateBindGroup) X(DeviceCreateBuffer)                         \
-          X(DeviceCreateCommandEncoder) X(DeviceCreateComputePipeline) X(DeviceCreateQuerySet)               \
-              X(DeviceCreateShaderModule) X(DeviceCreateTexture) X(DeviceDestroy) X(DeviceGetLimits)         \
-                  X(DeviceGetQueue) X(DevicePopErrorScope) X(DevicePushErrorScope) X(DeviceRelease)          \
-                      X(QueueSubmit) X(QueueWriteBuffer) X(QueueWriteTexture) X(QueueOnSubmittedWorkDone)    \
-                          X(QueueRelease) X(BufferGetConstMappedRange) X(BufferMapAsync) X(BufferUnmap)      \
-                              X(BufferRelease) X(TextureCreateView) X(TextureRelease) X(TextureViewRelease)  \
-                                  X(ComputePipelineGetBindGroupLayout) X(ComputePipelineRelease)             \
-                                      X(BindGroupLayoutRelease) X(BindGroupRelease) X(ShaderModuleRelease)   \
-                                          X(QuerySetRelease) X(CommandEncoderBeginComputePass) X(            \
-                                              CommandEncoderClearBuffer) X(CommandEncoderCopyBufferToBuffer) \
-                                              X(CommandEncoderFinish) X(CommandEncoderResolveQuerySet)       \
-                                                  X(CommandEncoderRelease) X(CommandBufferRelease)           \
-                                                      X(ComputePassEncoderDispatchWorkgroups)                \
-                                                          X(ComputePassEncoderEnd)                           \
-                                                              X(ComputePassEncoderRelease)                   \
-                                                                  X(ComputePassEncoderSetBindGroup)          \
-                                                                      X(ComputePassEncoderSetPipeline)
+#define PIXELLM_WEBGPU_FUNCTIONS(X)                                                                      \
+  X(CreateInstance) X(InstanceRelease) X(InstanceRequestAdapter) X(AdapterGetFeatures)                   \
+  X(AdapterGetInfo) X(AdapterGetLimits) X(AdapterRelease) X(AdapterRequestDevice)                        \
+  X(AdapterInfoFreeMembers) X(SupportedFeaturesFreeMembers) X(DeviceCreateBindGroup)                     \
+  X(DeviceCreateBuffer) X(DeviceCreateCommandEncoder) X(DeviceCreateComputePipeline)                     \
+  X(DeviceCreateQuerySet) X(DeviceCreateShaderModule) X(DeviceCreateTexture) X(DeviceDestroy)            \
+  X(DeviceGetLimits) X(DeviceGetQueue) X(DevicePopErrorScope) X(DevicePushErrorScope) X(DeviceRelease)   \
+  X(QueueSubmit) X(QueueWriteBuffer) X(QueueWriteTexture) X(QueueOnSubmittedWorkDone) X(QueueRelease)    \
+  X(BufferGetConstMappedRange) X(BufferMapAsync) X(BufferUnmap) X(BufferRelease) X(TextureCreateView)    \
+  X(TextureRelease) X(TextureViewRelease) X(ComputePipelineGetBindGroupLayout)                           \
+  X(ComputePipelineRelease) X(BindGroupLayoutRelease) X(BindGroupRelease) X(ShaderModuleRelease)         \
+  X(QuerySetRelease) X(CommandEncoderBeginComputePass) X(CommandEncoderCopyBufferToBuffer)               \
+  X(CommandEncoderFinish) X(CommandEncoderResolveQuerySet) X(CommandEncoderRelease)                      \
+  X(CommandEncoderClearBuffer)                                                                           \
+  X(CommandBufferRelease) X(ComputePassEncoderDispatchWorkgroups) X(ComputePassEncoderEnd)               \
+  X(ComputePassEncoderRelease) X(ComputePassEncoderSetBindGroup) X(ComputePassEncoderSetPipeline)
 
 // Functions that only some libraries have (null in the others), or that abort in some.
-#define PIXELLM_WEBGPU_OPTIONAL_FUNCTIONS(X) \
-  X(DevicePoll)                              \
-  X(QueueSubmitForIndex) X(QueueGetTimestampPeriod) X(InstanceEnumerateAdapters) X(InstanceWaitAny)
+#define PIXELLM_WEBGPU_OPTIONAL_FUNCTIONS(X)                                                             \
+  X(DevicePoll) X(QueueSubmitForIndex) X(QueueGetTimestampPeriod) X(InstanceEnumerateAdapters)           \
+  X(InstanceWaitAny)
+// clang-format on
 
 struct WebGpu {
 #define PIXELLM_WEBGPU_MEMBER(name) decltype(&::wgpu##name) name = nullptr;

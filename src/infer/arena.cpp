@@ -35,6 +35,22 @@ void allow([[maybe_unused]] const uint8_t* from, [[maybe_unused]] uint64_t bytes
 #endif
 }
 
+constexpr uint64_t kSmallPage = 4096, kLargePage = 2 << 20;
+
+// Zeroed memory that begins at a large page when it is as large as one, or MAP_FAILED.
+void* map_aligned(uint64_t bytes) {
+  const uint64_t spare = bytes < kLargePage ? 0 : kLargePage;
+  void* p = mmap(nullptr, bytes + spare, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+                 -1, 0);
+  if (p == MAP_FAILED || spare == 0) return p;
+  auto* from = static_cast<uint8_t*>(p);
+  const uint64_t before =
+      round_up(reinterpret_cast<uintptr_t>(from), kLargePage) - reinterpret_cast<uintptr_t>(from);
+  if (before > 0) munmap(from, before);
+  if (spare > before) munmap(from + before + bytes, spare - before);
+  return from + before;
+}
+
 }  // namespace
 
 Arena::Arena(Arena&& other) noexcept { *this = std::move(other); }
@@ -50,7 +66,7 @@ Arena& Arena::operator=(Arena&& other) noexcept {
 Arena::~Arena() {
   if (!base_) return;
   allow(base_, size_);
-  munmap(base_, size_);
+  munmap(base_, round_up(size_, kSmallPage));
 }
 
 uint64_t Arena::add_bytes(uint64_t n, uint64_t element_bytes) {
@@ -69,10 +85,9 @@ uint64_t Arena::add_bytes(uint64_t n, uint64_t element_bytes) {
 }
 
 Result<void> Arena::reserve(const char* what) {
-  if (size_ == 0) return {};
+  if (size_ == 0 && !overflow_) return {};
   void* p = MAP_FAILED;
-  if (!overflow_ && size_ < uint64_t{1} << 47)
-    p = mmap(nullptr, size_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (!overflow_ && size_ < uint64_t{1} << 47) p = map_aligned(round_up(size_, kSmallPage));
   if (p == MAP_FAILED)
     return fail(ErrorCode::kTooLarge,
                 fmt::format("infer: the system gives no {} bytes for the {}; a smaller context needs less",
@@ -80,6 +95,12 @@ Result<void> Arena::reserve(const char* what) {
   base_ = static_cast<uint8_t*>(p);
   for (const auto& [from, to] : gaps_) forbid(base_ + from, to - from);
   return {};
+}
+
+void Arena::prefer_large_pages([[maybe_unused]] uint64_t bytes) {
+#ifdef MADV_HUGEPAGE
+  if (const uint64_t whole = bytes / kLargePage * kLargePage; whole > 0) madvise(base_, whole, MADV_HUGEPAGE);
+#endif
 }
 
 }  // namespace pixellm

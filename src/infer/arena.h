@@ -26,6 +26,10 @@ class Arena {
   // After the last add(), once. kTooLarge names the bytes; `what` is for the message.
   Result<void> reserve(const char* what);
 
+  // The first `bytes` are read in long runs, so that few large pages serve them better than many small ones;
+  // a page that is touched is memory as a whole. Does nothing where the system has no such pages.
+  void prefer_large_pages(uint64_t bytes);
+
   template <class T>
   T* at(uint64_t offset) const {
     return reinterpret_cast<T*>(base_ + offset);

@@ -29,19 +29,6 @@ std::pair<uint64_t, uint64_t> groups_between(uint64_t from, uint64_t to, uint64_
   return {group_at(from), group_at(to)};
 }
 
-// How many heads of a group one attention call of a single token takes: few calls read the cache less often,
-// many keep more threads busy. A call costs about one unit for the cache and one for each query.
-uint32_t heads_per_call(uint32_t group, uint32_t n_kv_heads, uint32_t n_threads) {
-  uint32_t best = 1;
-  uint64_t best_cost = UINT64_MAX;
-  for (uint32_t heads = std::min(group, kMaxAttentionQueries); heads >= 1; heads--) {
-    const uint64_t calls = uint64_t{n_kv_heads} * ceil_div(group, heads);
-    const uint64_t cost = ceil_div(calls, n_threads) * (1 + heads);
-    if (cost < best_cost) best = heads, best_cost = cost;
-  }
-  return best;
-}
-
 // One thread's part of a step. A single token's residual and activations are computed by every thread for
 // itself, which is cheaper than waiting for another one; those of a batch are shared, and phases end with a
 // barrier.
@@ -55,6 +42,7 @@ class Pass {
         mine_(scratch.threads()[static_cast<size_t>(worker.index())]),
         w_(worker),
         watch_(scratch.profile, worker.index()),
+        group_(engine.config.n_heads / engine.config.n_kv_heads),
         stride_(round_up(engine.config.embedding_length, kCellRows)),
         n_(n_tokens) {}
 
@@ -245,11 +233,11 @@ class Pass {
       if (head < c_.n_heads) {
         if (t >= first_query) rotate(layer, layer.q_norm, t, row + e_.q_at + head * c_.head_dim);
       } else {
-        const auto kv_head = static_cast<uint32_t>(head - c_.n_heads);
-        float* key = row + e_.k_at + uint64_t{kv_head} * c_.head_dim;
+        const uint64_t kv_head = head - c_.n_heads;
+        float* key = row + e_.k_at + kv_head * c_.head_dim;
         rotate(layer, layer.k_norm, t, key);
-        store(cache(t).head(index, kv_head), position(t), key,
-              row + e_.v_at + uint64_t{kv_head} * c_.head_dim);
+        store(cache(t).head(index, kv_head, position(t) / kAttentionChunk), position(t) % kAttentionChunk,
+              key, row + e_.v_at + kv_head * c_.head_dim);
       }
     }
     watch_.lap(Operation::kRope);
@@ -265,7 +253,7 @@ class Pass {
     if (c_.n_rot > 0) k_.rope(head, c_.n_rot, c_.rope_neox, table + t * c_.n_rot);
   }
 
-  // The padding of a head was zero from the beginning and stays so.
+  // `position` counts from the chunk's first. The padding of a head was zero from the beginning and stays so.
   void store(const KvCache::Head& to, uint64_t position, const float* key, const float* value) const {
     const uint64_t dim = e_.head_dim_padded;
     const uint64_t lane = position / 16 * dim * 16 + position % 16;
@@ -298,63 +286,82 @@ class Pass {
   }
 
   void attend(const LayerWeights& layer, uint32_t index) const {
-    const uint32_t last_chunk = position(0) / kAttentionChunk,
-                   first_chunk = first_seen(layer, 0) / kAttentionChunk;
-    if (single() && last_chunk > first_chunk) return attend_by_chunks(layer, index, first_chunk, last_chunk);
-    const uint32_t group = c_.n_heads / c_.n_kv_heads;
-    const uint32_t heads = n_ == 1 || !places_.empty()
-                               ? heads_per_call(group, c_.n_kv_heads * n_, n_threads())
-                               : std::min(group, kMaxAttentionQueries);
-    const uint32_t tokens = n_ == 1 || !places_.empty() ? 1 : kMaxAttentionQueries / heads;
-    const uint64_t parts = ceil_div(group, heads), blocks = ceil_div(n_, tokens);
-    // Later tokens cost more: dealing in turn keeps the threads even.
-    const auto step = static_cast<uint64_t>(w_.count());
-    for (auto item = static_cast<uint64_t>(w_.index()); item < c_.n_kv_heads * parts * blocks; item += step) {
-      const uint64_t kv_head = item / blocks / parts, part = item / blocks % parts, block = item % blocks;
-      const uint64_t head = part * heads, t = block * tokens;
-      Queries q = queries(layer, kv_head * group + head,
-                          static_cast<uint32_t>(std::min<uint64_t>(heads, group - head)), t,
-                          static_cast<uint32_t>(std::min<uint64_t>(tokens, n_ - t)));
-      k_.attention(arguments(q, cache(t).head(index, static_cast<uint32_t>(kv_head))));
-      if (e_.head_dim_padded != c_.head_dim)
-        for (uint32_t i = 0; i < q.count; i++)
-          std::memcpy(q.results[i], q.outputs[i], c_.head_dim * sizeof(float));
+    if (single() && first_seen(layer, 0) / kAttentionChunk < position(0) / kAttentionChunk)
+      return attend_by_chunks(layer, index);
+    const uint64_t heads = std::min<uint64_t>(group_, kMaxAttentionQueries), parts = ceil_div(group_, heads);
+    const uint64_t tokens = single() || !places_.empty() ? 1 : kMaxAttentionQueries / heads;
+    const uint64_t blocks = ceil_div(n_, tokens), step = static_cast<uint64_t>(w_.count());
+    const auto call = [&](uint64_t block, uint64_t head, uint64_t n_heads) {
+      const uint64_t t = block * tokens;
+      attend_heads(queries(layer, head, n_heads, t, std::min(tokens, n_ - t)), cache(t), index, head);
+    };
+    const auto seen = [&](uint64_t block) {
+      const uint64_t t = std::min<uint64_t>((block + 1) * tokens, n_) - 1;
+      return uint64_t{position(t)} + 1 - first_seen(layer, t);
+    };
+    if (blocks <= 4 * step || !places_.empty()) {
+      deal_heads(blocks, seen, call);
+    } else {
+      // One KV head after the other: its keys and values stay in a core's own cache. Later tokens cost more:
+      // dealing in turn keeps the threads even.
+      for (auto i = static_cast<uint64_t>(w_.index()); i < c_.n_kv_heads * parts * blocks; i += step) {
+        const uint64_t part = i / blocks % parts, head = i / blocks / parts * group_ + part * heads;
+        call(i % blocks, head, std::min(heads, group_ - part * heads));
+      }
     }
     watch_.lap(Operation::kAttention);
     wait();
   }
 
   // A single token far into its text: the work is split over the chunks of the cache, too.
-  void attend_by_chunks(const LayerWeights& layer, uint32_t index, uint32_t first_chunk,
-                        uint32_t last_chunk) const {
-    const uint32_t group = c_.n_heads / c_.n_kv_heads, n_chunks = last_chunk - first_chunk + 1;
-    const uint32_t heads = heads_per_call(group, c_.n_kv_heads * n_chunks, n_threads());
-    const uint64_t pieces = ceil_div(group, heads);
+  void attend_by_chunks(const LayerWeights& layer, uint32_t index) const {
+    const uint64_t first = first_seen(layer, 0), end = uint64_t{position(0)} + 1,
+                   first_chunk = first / kAttentionChunk,
+                   n_chunks = ceil_div(end, kAttentionChunk) - first_chunk;
     const uint64_t part_floats = attention_part_floats(e_.head_dim_padded),
                    stride = s_.max_chunks * part_floats;
-    const auto [begin, end] = w_.share(c_.n_kv_heads * pieces * n_chunks);
-    for (uint64_t item = begin; item < end; item++) {
-      const uint64_t kv_head = item / n_chunks / pieces, piece = item / n_chunks % pieces,
-                     chunk = item % n_chunks;
-      const uint64_t head = kv_head * group + piece * heads;
-      Queries q =
-          queries(layer, head, static_cast<uint32_t>(std::min<uint64_t>(heads, group - piece * heads)), 0, 1);
-      k_.attention_chunk(arguments(q, cache(0).head(index, static_cast<uint32_t>(kv_head))),
-                         first_chunk + static_cast<uint32_t>(chunk),
+    const auto seen_of = [&](uint64_t chunk) {
+      const uint64_t begin = (first_chunk + chunk) * kAttentionChunk;
+      return std::min(end, begin + kAttentionChunk) - std::max(first, begin);
+    };
+    deal_heads(n_chunks, seen_of, [&](uint64_t chunk, uint64_t head, uint64_t n_heads) {
+      const Queries q = queries(layer, head, n_heads, 0, 1);
+      AttentionArgs args = arguments(q, cache(0).head(index, head / group_), cache(0).chunk_bytes());
+      const uint64_t after = head + n_heads, next = chunk + after / c_.n_heads;
+      if (next < n_chunks)
+        args.next_keys = cache(0).head(index, after % c_.n_heads / group_, first_chunk + next).keys;
+      k_.attention_chunk(args, static_cast<uint32_t>(first_chunk + chunk),
                          s_.parts + head * stride + chunk * part_floats, stride);
-    }
+    });
     watch_.lap(Operation::kAttention);
     wait();
     const auto [first_head, end_head] = w_.share(c_.n_heads);
     for (uint64_t head = first_head; head < end_head; head++) {
-      k_.attention_join(s_.parts + head * stride, part_floats, n_chunks, e_.head_dim_padded, mine_.heads);
+      k_.attention_join(s_.parts + head * stride, part_floats, static_cast<uint32_t>(n_chunks),
+                        e_.head_dim_padded, mine_.heads);
       std::memcpy(s_.attended + head * c_.head_dim, mine_.heads, c_.head_dim * sizeof(float));
     }
     watch_.lap(Operation::kAttention);
     wait();
   }
 
-  uint32_t n_threads() const { return static_cast<uint32_t>(w_.count()); }
+  // Deals out the heads of n chunks or tokens, cost(i) being what one head of i costs. A thread's part is one
+  // sequence, in the order of the cache's memory; call(i, first head, heads) gets heads of one KV head.
+  template <class Cost, class Call>
+  void deal_heads(uint64_t n, Cost cost, Call call) const {
+    uint64_t total = 0, start = 0;
+    for (uint64_t i = 0; i < n; i++) total += cost(i) * c_.n_heads;
+    const auto [from, to] = w_.share(total);
+    for (uint64_t i = 0; i < n; i++) {
+      auto [head, end] = groups_between(from, to, start, cost(i), c_.n_heads);
+      while (head < end) {
+        const uint64_t next = std::min({end, (head / group_ + 1) * group_, head + kMaxAttentionQueries});
+        call(i, head, next - head);
+        head = next;
+      }
+      start += cost(i) * c_.n_heads;
+    }
+  }
 
   // The first position that token t sees.
   uint32_t first_seen(const LayerWeights& layer, uint64_t t) const {
@@ -370,11 +377,11 @@ class Pass {
   };
 
   // Heads [head, head + n_heads) of tokens [token, token + n_tokens).
-  Queries queries(const LayerWeights& layer, uint64_t head, uint32_t n_heads, uint64_t token,
-                  uint32_t n_tokens) const {
+  Queries queries(const LayerWeights& layer, uint64_t head, uint64_t n_heads, uint64_t token,
+                  uint64_t n_tokens) const {
     const uint32_t dim = e_.head_dim_padded;
     Queries q;
-    q.count = n_heads * n_tokens;
+    q.count = static_cast<uint32_t>(n_heads * n_tokens);
     for (uint32_t i = 0; i < q.count; i++) {
       const uint64_t t = token + i / n_heads, h = head + i % n_heads;
       q.queries[i] = qkv_row(t) + e_.q_at + h * c_.head_dim;
@@ -392,7 +399,7 @@ class Pass {
     return q;
   }
 
-  AttentionArgs arguments(const Queries& q, const KvCache::Head& cache) const {
+  AttentionArgs arguments(const Queries& q, const KvCache::Head& cache, uint64_t chunk_bytes) const {
     return {.queries = q.queries.data(),
             .outputs = q.outputs.data(),
             .first = q.first.data(),
@@ -403,9 +410,18 @@ class Pass {
             .values = cache.values,
             .key_factors = cache.key_factors,
             .value_factors = cache.value_factors,
+            .chunk_bytes = chunk_bytes,
+            .next_keys = nullptr,
             .scale = c_.attention_scale,
             .softcap = c_.attention_softcap,
             .scratch = mine_.attention};
+  }
+
+  void attend_heads(const Queries& q, const KvCache& cache, uint32_t layer, uint64_t head) const {
+    k_.attention(arguments(q, cache.head(layer, head / group_), cache.chunk_bytes()));
+    if (e_.head_dim_padded == c_.head_dim) return;
+    for (uint32_t i = 0; i < q.count; i++)
+      std::memcpy(q.results[i], q.outputs[i], c_.head_dim * sizeof(float));
   }
 
   void project_out(const LayerWeights& layer) {
@@ -454,6 +470,7 @@ class Pass {
   Scratch::PerThread& mine_;
   Worker& w_;
   mutable Stopwatch watch_;
+  const uint64_t group_;        // query heads of a KV head
   const uint64_t stride_;       // floats from one token's x or y to the next one's
   uint32_t n_;                  // tokens that are being computed
   std::optional<bool> single_;  // where x is, when that is not what n_ says

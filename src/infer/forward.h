@@ -11,31 +11,33 @@
 
 namespace pixellm {
 
-// Keys [layer][kv head][context/16][head_dim][16] and values [layer][kv head][context][head_dim], f16 or
-// int8, heads padded to a multiple of 16 values, the context to a multiple of 16 positions; for int8 the
-// factors [layer][kv head][context] of both.
+// Grows by chunks of kAttentionChunk positions, so that what a short text touches lies together and a layer's
+// part of a chunk is one run: [chunk][layer][kv head], of each head keys [16 positions][head_dim][16], values
+// [position][head_dim] and for int8 the factors [position] of both. f16 or int8, heads padded to a multiple
+// of 16 values. A context shorter than a chunk makes chunks of its own size, rounded up to 16 positions.
 class KvCache {
  public:
   static Result<KvCache> create(const Engine::Impl& engine, uint32_t context, CacheKind kind);
 
-  // One head of one layer, as the kernels want it; without factors when it is f16.
+  // One head of one layer in one chunk, as the kernels want it; without factors when it is f16.
   struct Head {
     uint8_t *keys, *values;
     float *key_factors, *value_factors;
   };
-  Head head(uint32_t layer, uint32_t kv_head) const;
+  Head head(uint64_t layer, uint64_t kv_head, uint64_t chunk = 0) const;
+  uint64_t chunk_bytes() const { return chunk_bytes_; }  // from a head's chunk to its next
   CacheKind kind() const { return kind_; }
-  uint64_t bytes() const;
+  uint64_t bytes() const;  // what the context's positions take
   void copy_from(const KvCache& other, uint32_t n_positions);
 
  private:
   uint64_t element_bytes() const { return kind_ == CacheKind::kF16 ? 2 : 1; }
+  uint64_t position_bytes() const;  // of one head
 
   Arena memory_;
   CacheKind kind_ = CacheKind::kF16;
-  uint8_t *keys_ = nullptr, *values_ = nullptr;
-  float *key_factors_ = nullptr, *value_factors_ = nullptr;
   uint64_t n_layers_ = 0, n_kv_heads_ = 0, head_dim_ = 0, n_positions_ = 0;
+  uint64_t chunk_positions_ = 0, chunk_bytes_ = 0;
 };
 
 const KvCache& cache_of(const Computation& transformer);  // transformer.cpp

@@ -12,46 +12,50 @@ Result<KvCache> KvCache::create(const Engine::Impl& engine, uint32_t context, Ca
   cache.n_kv_heads_ = engine.config.n_kv_heads;
   cache.head_dim_ = engine.head_dim_padded;
   cache.n_positions_ = round_up(context, 16);
+  cache.chunk_positions_ = std::min<uint64_t>(cache.n_positions_, kAttentionChunk);
   // Positions are at most 2^28, values of a head 2^20, layers 2^16 and heads 2^20, so that neither of the
   // factors can pass 64 bits before the arena looks at their product.
-  const uint64_t n_heads = cache.n_layers_ * cache.n_kv_heads_;
-  const auto all = checked_mul(n_heads, cache.n_positions_ * cache.head_dim_ * cache.element_bytes());
-  const uint64_t n = all.value_or(UINT64_MAX);
-  const uint64_t n_factors =
-      kind == CacheKind::kF16 ? 0 : checked_mul(n_heads, cache.n_positions_).value_or(UINT64_MAX);
-  const uint64_t keys = cache.memory_.add<uint8_t>(n), values = cache.memory_.add<uint8_t>(n);
-  const uint64_t key_factors = cache.memory_.add<float>(n_factors);
-  const uint64_t value_factors = cache.memory_.add<float>(n_factors);
+  const auto chunk =
+      checked_mul(cache.n_layers_ * cache.n_kv_heads_, cache.chunk_positions_ * cache.position_bytes());
+  const auto all =
+      checked_mul(chunk.value_or(UINT64_MAX), ceil_div(cache.n_positions_, cache.chunk_positions_));
+  cache.chunk_bytes_ = chunk.value_or(0);
+  cache.memory_.add<uint8_t>(all.value_or(UINT64_MAX));
   PIXELLM_CHECK(cache.memory_.reserve("KV cache"));
-  cache.keys_ = cache.memory_.at<uint8_t>(keys);
-  cache.values_ = cache.memory_.at<uint8_t>(values);
-  cache.key_factors_ = cache.memory_.at<float>(key_factors);
-  cache.value_factors_ = cache.memory_.at<float>(value_factors);
+  // Not for a last chunk that the context does not fill: its untouched positions would become memory.
+  cache.memory_.prefer_large_pages(cache.n_positions_ / cache.chunk_positions_ * cache.chunk_bytes_);
   return cache;
 }
 
-KvCache::Head KvCache::head(uint32_t layer, uint32_t kv_head) const {
-  const uint64_t index = layer * n_kv_heads_ + kv_head;
-  const uint64_t at = index * n_positions_ * head_dim_ * element_bytes(), factor = index * n_positions_;
-  if (kind_ == CacheKind::kF16) return {keys_ + at, values_ + at, nullptr, nullptr};
-  return {keys_ + at, values_ + at, key_factors_ + factor, value_factors_ + factor};
+uint64_t KvCache::position_bytes() const {
+  return 2 * (head_dim_ * element_bytes() + (kind_ == CacheKind::kF16 ? 0 : sizeof(float)));
 }
 
-uint64_t KvCache::bytes() const {
-  const uint64_t factor_bytes = kind_ == CacheKind::kF16 ? 0 : sizeof(float);
-  return 2 * n_layers_ * n_kv_heads_ * n_positions_ * (head_dim_ * element_bytes() + factor_bytes);
+KvCache::Head KvCache::head(uint64_t layer, uint64_t kv_head, uint64_t chunk) const {
+  const uint64_t index = layer * n_kv_heads_ + kv_head,
+                 vectors = chunk_positions_ * head_dim_ * element_bytes();
+  uint8_t* keys = memory_.at<uint8_t>(chunk * chunk_bytes_ + index * chunk_positions_ * position_bytes());
+  uint8_t* values = keys + vectors;
+  if (kind_ == CacheKind::kF16) return {keys, values, nullptr, nullptr};
+  auto* factors = reinterpret_cast<float*>(values + vectors);
+  return {keys, values, factors, factors + chunk_positions_};
 }
+
+uint64_t KvCache::bytes() const { return n_layers_ * n_kv_heads_ * n_positions_ * position_bytes(); }
 
 void KvCache::copy_from(const KvCache& other, uint32_t n_positions) {
-  const uint64_t position_bytes = head_dim_ * element_bytes(), factors = n_positions * sizeof(float);
-  for (uint32_t layer = 0; layer < n_layers_; layer++)
-    for (uint32_t kv_head = 0; kv_head < n_kv_heads_; kv_head++) {
-      const Head to = head(layer, kv_head), from = other.head(layer, kv_head);
-      std::memcpy(to.keys, from.keys, round_up(n_positions, 16) * position_bytes);
-      std::memcpy(to.values, from.values, n_positions * position_bytes);
+  const uint64_t chunk = n_positions / chunk_positions_, rest = n_positions % chunk_positions_;
+  std::memcpy(memory_.at<uint8_t>(0), other.memory_.at<uint8_t>(0), chunk * chunk_bytes_);
+  if (rest == 0) return;
+  const uint64_t vector_bytes = head_dim_ * element_bytes();
+  for (uint64_t layer = 0; layer < n_layers_; layer++)
+    for (uint64_t kv_head = 0; kv_head < n_kv_heads_; kv_head++) {
+      const Head to = head(layer, kv_head, chunk), from = other.head(layer, kv_head, chunk);
+      std::memcpy(to.keys, from.keys, round_up(rest, 16) * vector_bytes);
+      std::memcpy(to.values, from.values, rest * vector_bytes);
       if (kind_ == CacheKind::kF16) continue;
-      std::memcpy(to.key_factors, from.key_factors, factors);
-      std::memcpy(to.value_factors, from.value_factors, factors);
+      std::memcpy(to.key_factors, from.key_factors, rest * sizeof(float));
+      std::memcpy(to.value_factors, from.value_factors, rest * sizeof(float));
     }
 }
 

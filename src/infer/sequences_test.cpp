@@ -13,7 +13,7 @@ class SequenceFixture : public testing::Test {
   static constexpr uint32_t kLong = 2 * kAttentionChunk + 70;
 
   void use(TinySpec spec) {
-    spec.context_length = kLong + 10;
+    spec.context_length = kLong + 9;  // a multiple of neither 16 nor kAttentionChunk
     engine_.reset();
     model_.emplace(open_tiny(make_tiny_model(spec)));
     auto engine = Engine::create(*model_);
@@ -55,6 +55,52 @@ TEST_P(SequencesTest, LongTextsDoNotDependOnThreadsOrBatch) {
       EXPECT_EQ(std::memcmp(truth.data(), s->logits().data(), s->logits().size_bytes()), 0)
           << threads << " threads, batch " << batch;
     }
+  }
+}
+
+// The cache lies in chunks: what was in a later chunk, or later in the same one, is overwritten; a copy takes
+// whole chunks and a part of one.
+TEST_P(SequencesTest, GoesBackAndIsCopiedAtEveryPlaceOfAChunk) {
+  TinySpec spec = test_spec(Architecture::kGemma3, {TensorType::kQ8_0});
+  spec.sliding_window = kAttentionChunk / 2 + 9;
+  use(spec);
+  ThreadPool pool(2);
+  const auto ids = test_tokens(kLong + 9, vocab_size_);
+  const auto go_on = [&](Session& s) {
+    EXPECT_TRUE(s.feed(std::span(ids).subspan(3, 5)));
+    for (const TokenId id : {9, 8, 7}) EXPECT_TRUE(s.feed({{id}}));
+    return copy(s.logits());
+  };
+  const auto other = session(pool, 100, GetParam());
+  for (const uint32_t at : {1u, 17u, 250u, 255u, 256u, 257u, 500u, 512u, 513u, 582u}) {
+    const auto fresh = session(pool, 33, GetParam()), back = session(pool, 100, GetParam());
+    ASSERT_TRUE(fresh->feed(std::span(ids).first(at)));
+    const auto expected = go_on(*fresh);
+    ASSERT_TRUE(back->feed(ids));
+    back->truncate(at);
+    other->truncate(0);
+    ASSERT_TRUE(other->feed(std::span(ids).last(kLong)));
+    other->copy_from(*back);
+    ASSERT_EQ(other->position(), at);
+    EXPECT_EQ(go_on(*back), expected) << at;
+    EXPECT_EQ(go_on(*other), expected) << at;
+  }
+}
+
+TEST_P(SequencesTest, TheCacheCountsItsPositionsInBlocksOf16) {
+  const TinySpec spec = test_spec(Architecture::kLlama, {TensorType::kQ8_0});
+  use(spec);
+  ThreadPool pool(1);
+  const uint64_t position =
+      uint64_t{2} * spec.n_layers * spec.n_kv_heads *
+      (GetParam() == CacheKind::kF16 ? 2 * spec.head_dim : spec.head_dim + sizeof(float));
+  for (const auto& [context, positions] : {std::pair(1u, 16u), {255u, 256u}, {257u, 272u}, {591u, 592u}}) {
+    auto s = Session::create(*engine_, pool, {.context = context, .cache = GetParam()});
+    ASSERT_TRUE(s);
+    EXPECT_EQ((*s)->cache_bytes(), positions * position);
+    const auto ids = test_tokens(context, vocab_size_);
+    EXPECT_TRUE((*s)->feed(ids));
+    EXPECT_FALSE((*s)->feed({{1}}));
   }
 }
 

@@ -16,47 +16,67 @@ struct ByteCache {
   static PIXELLM_INLINE F32x16 load16(const Element* p) { return load_int8(p); }
 };
 
+// A larger tile would leave too few registers for several blocks of keys at once.
+inline constexpr uint32_t kLargestTile = kAccumulators < 24 ? 4 : 6;
+
 // The blocks of 16 positions of one chunk that some query sees.
 struct AttentionSpan {
-  uint64_t first_block, n_blocks;
-  PIXELLM_INLINE uint64_t begin() const { return 16 * first_block; }
-  PIXELLM_INLINE uint64_t end() const { return 16 * (first_block + n_blocks); }
+  uint64_t position;  // of the first block's first
+  uint64_t n_blocks;
+  const uint8_t *keys, *values;  // of the first block, as the rest
+  const float *key_factors, *value_factors;
+  PIXELLM_INLINE uint64_t end() const { return position + 16 * n_blocks; }
 };
 
-PIXELLM_INLINE AttentionSpan attention_span(const AttentionArgs& a, uint32_t chunk) {
+PIXELLM_INLINE const float* at_factor(const float* of_chunk_0, uint64_t bytes, uint64_t index) {
+  if (of_chunk_0 == nullptr) return nullptr;
+  return reinterpret_cast<const float*>(reinterpret_cast<const uint8_t*>(of_chunk_0) + bytes) + index;
+}
+
+template <class Cache>
+inline AttentionSpan attention_span(const AttentionArgs& a, uint32_t chunk) {
   uint64_t first = a.first[0], last = a.last[0];
   for (uint32_t i = 1; i < a.n_queries; i++) {
     first = a.first[i] < first ? a.first[i] : first;
     last = a.last[i] > last ? a.last[i] : last;
   }
   const uint64_t begin = static_cast<uint64_t>(chunk) * kAttentionChunk, end = begin + kAttentionChunk - 1;
-  first = first > begin ? first : begin;
+  first = first > begin ? first / 16 * 16 : begin;
   last = last < end ? last : end;
-  return {first / 16, last / 16 - first / 16 + 1};
+  const uint64_t skipped = first - begin, bytes = chunk * a.chunk_bytes,
+                 element = bytes + skipped * a.head_dim * sizeof(typename Cache::Element);
+  return {.position = first,
+          .n_blocks = (last - first) / 16 + 1,
+          .keys = static_cast<const uint8_t*>(a.keys) + element,
+          .values = static_cast<const uint8_t*>(a.values) + element,
+          .key_factors = at_factor(a.key_factors, bytes, skipped),
+          .value_factors = at_factor(a.value_factors, bytes, skipped)};
 }
 
-// A few queries (a single token's) wait for the cache's memory, which lies in runs too short for a CPU's own
-// prefetchers: the next blocks of keys and the values some positions on are fetched.
-inline constexpr int kFewQueries = 4;
-inline constexpr uint64_t kValuesAhead = 24;
+// Memory is fetched one phase ahead, into the second-level cache: a chunk's values while its keys are read,
+// the keys that come next while its values are. (CPUs fetch ahead by themselves only inside a page and along
+// few runs at once.)
+template <uint64_t kBytes>
+PIXELLM_INLINE void fetch(const uint8_t* p) {
+  PIXELLM_UNROLL for (uint64_t i = 0; i < kBytes; i += 64) __builtin_prefetch(p + i, 0, 2);
+}
 
 // Scores of kQueries queries against the span's blocks [begin, end), kBlocks at a time, then half as many.
 template <class Cache, int kQueries, int kBlocks>
 inline void score_blocks(const AttentionArgs& a, const float* const* queries, const AttentionSpan& span,
                          uint64_t begin, uint64_t end, float* rows) {
+  using Element = typename Cache::Element;
   const uint64_t block_elements = 16 * static_cast<uint64_t>(a.head_dim);
   for (; end - begin >= kBlocks; begin += kBlocks) {
-    const uint64_t first = span.first_block + begin;
-    const auto* key = static_cast<const typename Cache::Element*>(a.keys) + first * block_elements;
+    const auto* key = reinterpret_cast<const Element*>(span.keys) + begin * block_elements;
+    constexpr uint64_t kStepBytes = 16 * kBlocks * sizeof(Element);
+    constexpr uint32_t kLineSteps = kStepBytes < 64 ? 64 / kStepBytes : 1;
+    const uint8_t* ahead = span.values + begin * block_elements * sizeof(Element);
     F32x16 dot[kQueries][kBlocks];
     PIXELLM_UNROLL for (int i = 0; i < kQueries; i++) PIXELLM_UNROLL for (int b = 0; b < kBlocks; b++)
         dot[i][b] = zero();
-    for (uint32_t d = 0; d < a.head_dim; d++, key += 16) {
-      if constexpr (kQueries <= kFewQueries) {
-        if (d % 2 == 0)
-          PIXELLM_UNROLL for (uint64_t b = 0; b < kBlocks; b++)
-              __builtin_prefetch(key + (b + kBlocks) * block_elements);
-      }
+    for (uint32_t d = 0; d < a.head_dim; d++, key += 16, ahead += kStepBytes) {
+      if (d % kLineSteps == 0) fetch<kStepBytes>(ahead);
       F32x16 k[kBlocks];
       PIXELLM_UNROLL for (int b = 0; b < kBlocks; b++) k[b] =
           Cache::load16(key + static_cast<uint64_t>(b) * block_elements);
@@ -66,11 +86,10 @@ inline void score_blocks(const AttentionArgs& a, const float* const* queries, co
       }
     }
     PIXELLM_UNROLL for (int b = 0; b < kBlocks; b++) {
-      const uint64_t block = static_cast<uint64_t>(b);
+      const uint64_t block = begin + static_cast<uint64_t>(b);
       PIXELLM_UNROLL for (int i = 0; i < kQueries; i++) {
-        if (a.key_factors != nullptr) dot[i][b] = mul(dot[i][b], load(a.key_factors + 16 * (first + block)));
-        store(rows + static_cast<uint64_t>(i) * kAttentionChunk + 16 * (begin + block),
-              mul(dot[i][b], set1(a.scale)));
+        if (span.key_factors != nullptr) dot[i][b] = mul(dot[i][b], load(span.key_factors + 16 * block));
+        store(rows + static_cast<uint64_t>(i) * kAttentionChunk + 16 * block, mul(dot[i][b], set1(a.scale)));
       }
     }
   }
@@ -82,8 +101,8 @@ inline void score_blocks(const AttentionArgs& a, const float* const* queries, co
 // of the weights go to part[head_dim] and behind it.
 inline void weigh(const AttentionArgs& a, uint32_t query, const AttentionSpan& span, float* row,
                   float* part) {
-  const auto first = static_cast<int64_t>(a.first[query]) - static_cast<int64_t>(span.begin());
-  const auto end = static_cast<int64_t>(a.last[query]) + 1 - static_cast<int64_t>(span.begin());
+  const auto first = static_cast<int64_t>(a.first[query]) - static_cast<int64_t>(span.position);
+  const auto end = static_cast<int64_t>(a.last[query]) + 1 - static_cast<int64_t>(span.position);
   const auto row_end = static_cast<int64_t>(16 * span.n_blocks);
   const int64_t from = first <= 0 ? 0 : first < row_end ? first / 16 * 16 : row_end;
   const int64_t stop = end <= from ? from : end < row_end ? (end + 15) / 16 * 16 : row_end;
@@ -100,9 +119,8 @@ inline void weigh(const AttentionArgs& a, uint32_t query, const AttentionSpan& s
     const Mask16 own = lane_range(first - j, end - j);
     const F32x16 e = select(own, exp(sub(load(row + j), m)), zero());
     total = add(total, e);
-    const F32x16 weight = a.value_factors == nullptr
-                              ? e
-                              : select(own, mul(e, load(a.value_factors + span.begin() + j)), zero());
+    const F32x16 weight =
+        span.value_factors == nullptr ? e : select(own, mul(e, load(span.value_factors + j)), zero());
     store(row + j, weight);
   }
   for (int64_t j = stop; j < row_end; j += 16) store(row + j, zero());
@@ -111,20 +129,19 @@ inline void weigh(const AttentionArgs& a, uint32_t query, const AttentionSpan& s
 }
 
 // Weighted values of kQueries queries, dimensions [d, head_dim), kSlices x 16 at a time, then half as many.
-// `values` and `weights` begin at the same position.
+// `values` and `weights` begin at the same position; as many bytes are fetched from `next` on.
 template <class Cache, int kQueries, int kSlices>
 inline void sum_values(const AttentionArgs& a, const typename Cache::Element* values, uint64_t n_positions,
-                       const float* weights, uint32_t d, float* parts, uint64_t stride) {
+                       const float* weights, const uint8_t* next, uint32_t d, float* parts, uint64_t stride) {
+  using Element = typename Cache::Element;
   for (; a.head_dim - d >= 16 * kSlices; d += 16 * kSlices) {
     const auto* value = values + d;
+    const uint8_t* ahead = next + d * sizeof(Element);
     F32x16 sum[kQueries][kSlices];
     PIXELLM_UNROLL for (int i = 0; i < kQueries; i++) PIXELLM_UNROLL for (int s = 0; s < kSlices; s++)
         sum[i][s] = zero();
-    for (uint64_t j = 0; j < n_positions; j++, value += a.head_dim) {
-      if constexpr (kQueries <= kFewQueries) {
-        PIXELLM_UNROLL for (int s = 0; s < kSlices; s += 2)
-            __builtin_prefetch(value + kValuesAhead * static_cast<uint64_t>(a.head_dim) + 16 * s);
-      }
+    for (uint64_t j = 0; j < n_positions; j++, value += a.head_dim, ahead += a.head_dim * sizeof(Element)) {
+      fetch<16 * kSlices * sizeof(Element)>(ahead);
       F32x16 v[kSlices];
       PIXELLM_UNROLL for (int s = 0; s < kSlices; s++) v[s] = Cache::load16(value + 16 * s);
       PIXELLM_UNROLL for (int i = 0; i < kQueries; i++) {
@@ -137,18 +154,21 @@ inline void sum_values(const AttentionArgs& a, const typename Cache::Element* va
   }
   if constexpr (kSlices > 1)
     if (d < a.head_dim)
-      sum_values<Cache, kQueries, kSlices / 2>(a, values, n_positions, weights, d, parts, stride);
+      sum_values<Cache, kQueries, kSlices / 2>(a, values, n_positions, weights, next, d, parts, stride);
 }
 
+// Blocks of keys, or slices of values, that kQueries queries take at once: a power of two, so that a chunk
+// and most heads are whole multiples.
 constexpr int units_at_once(int n_queries) {
-  const int n = kAccumulators / n_queries;
-  return n < 1 ? 1 : n > 8 ? 8 : n;
+  int n = 1;
+  while (2 * n * n_queries <= kAccumulators && n < 8) n *= 2;
+  return n;
 }
 
-// Queries [begin, begin + kQueries), to parts of their own.
+// Queries [begin, begin + kQueries), to parts of their own. `next`: the keys that are read next.
 template <class Cache, int kQueries>
-inline void attend(const AttentionArgs& a, uint32_t begin, const AttentionSpan& span, float* parts,
-                   uint64_t stride) {
+inline void attend(const AttentionArgs& a, uint32_t begin, const AttentionSpan& span, const uint8_t* next,
+                   float* parts, uint64_t stride) {
   constexpr int kUnits = units_at_once(kQueries);
   score_blocks<Cache, kQueries, kUnits>(a, a.queries + begin, span, 0, span.n_blocks, a.scratch);
   uint64_t first = a.first[begin], end = a.last[begin] + 1;
@@ -157,53 +177,55 @@ inline void attend(const AttentionArgs& a, uint32_t begin, const AttentionSpan& 
     first = a.first[begin + i] < first ? a.first[begin + i] : first;
     end = a.last[begin + i] + 1 > end ? a.last[begin + i] + 1 : end;
   }
-  first = first > span.begin() ? first : span.begin();
+  first = first > span.position ? first : span.position;
   end = end < span.end() ? end : span.end();
-  const uint64_t n = end > first ? end - first : 0;
-  sum_values<Cache, kQueries, kUnits>(
-      a, static_cast<const typename Cache::Element*>(a.values) + first * a.head_dim, n,
-      a.scratch + (first - span.begin()), 0, parts, stride);
+  const uint64_t skipped = first - span.position, n = end > first ? end - first : 0;
+  const auto* values = reinterpret_cast<const typename Cache::Element*>(span.values) + skipped * a.head_dim;
+  sum_values<Cache, kQueries, kUnits>(a, values, n, a.scratch + skipped, next, 0, parts, stride);
 }
 
 template <class Cache>
-void attend_chunk(const AttentionArgs& a, uint32_t chunk, float* parts, uint64_t stride) {
-  constexpr uint32_t kTile = kAccumulators < 8 ? 4 : 8;
-  const AttentionSpan span = attention_span(a, chunk);
-  for (uint32_t begin = 0; begin < a.n_queries; begin += kTile, parts += kTile * stride) {
-    switch (a.n_queries - begin) {
+void attend_chunk(const AttentionArgs& a, uint32_t chunk, const void* next, float* parts, uint64_t stride) {
+  const AttentionSpan span = attention_span<Cache>(a, chunk);
+  const auto* ahead = next != nullptr ? static_cast<const uint8_t*>(next) : span.keys;
+  uint32_t tile = 0;
+  for (uint32_t begin = 0; begin < a.n_queries; begin += tile, parts += tile * stride) {
+    const uint32_t left = a.n_queries - begin;
+    tile = left <= kLargestTile ? left : 4;
+    switch (tile) {
       case 1:
-        attend<Cache, 1>(a, begin, span, parts, stride);
+        attend<Cache, 1>(a, begin, span, ahead, parts, stride);
         break;
       case 2:
-        attend<Cache, 2>(a, begin, span, parts, stride);
+        attend<Cache, 2>(a, begin, span, ahead, parts, stride);
         break;
       case 3:
-        attend<Cache, 3>(a, begin, span, parts, stride);
+        attend<Cache, 3>(a, begin, span, ahead, parts, stride);
         break;
       case 4:
-        attend<Cache, 4>(a, begin, span, parts, stride);
+        attend<Cache, 4>(a, begin, span, ahead, parts, stride);
         break;
       case 5:
-        attend < Cache, kTile<5 ? kTile : 5>(a, begin, span, parts, stride);
-        break;
-      case 6:
-        attend < Cache, kTile<6 ? kTile : 6>(a, begin, span, parts, stride);
-        break;
-      case 7:
-        attend < Cache, kTile<7 ? kTile : 7>(a, begin, span, parts, stride);
+        attend < Cache, kLargestTile<5 ? 4 : 5>(a, begin, span, ahead, parts, stride);
         break;
       default:
-        attend<Cache, kTile>(a, begin, span, parts, stride);
+        attend < Cache, kLargestTile<6 ? 4 : 6>(a, begin, span, ahead, parts, stride);
         break;
     }
   }
 }
 
-void attention_chunk(const AttentionArgs& a, uint32_t chunk, float* parts, uint64_t stride) {
+// `next`: the keys that are read next, or null.
+PIXELLM_INLINE void attend_chunk(const AttentionArgs& a, uint32_t chunk, const void* next, float* parts,
+                                 uint64_t stride) {
   if (a.key_factors == nullptr)
-    attend_chunk<HalfCache>(a, chunk, parts, stride);
+    attend_chunk<HalfCache>(a, chunk, next, parts, stride);
   else
-    attend_chunk<ByteCache>(a, chunk, parts, stride);
+    attend_chunk<ByteCache>(a, chunk, next, parts, stride);
+}
+
+void attention_chunk(const AttentionArgs& a, uint32_t chunk, float* parts, uint64_t stride) {
+  attend_chunk(a, chunk, a.next_keys, parts, stride);
 }
 
 // a * factor_a + b * factor_b for the weighted values and the sum behind them, one of the factors being 1.
@@ -243,7 +265,9 @@ void attention(const AttentionArgs& a) {
     last = a.last[i] / kAttentionChunk > last ? a.last[i] / kAttentionChunk : last;
   }
   for (uint32_t chunk = first; chunk <= last; chunk++) {
-    attention_chunk(a, chunk, first == last ? sums : parts, stride);
+    const void* next =
+        chunk == last ? a.next_keys : static_cast<const uint8_t*>(a.keys) + (chunk + 1) * a.chunk_bytes;
+    attend_chunk(a, chunk, next, first == last ? sums : parts, stride);
     if (first == last) break;
     for (uint32_t i = 0; i < a.n_queries; i++) {
       if (chunk < a.first[i] / kAttentionChunk || chunk > a.last[i] / kAttentionChunk) continue;

@@ -79,12 +79,13 @@ struct Activations {
 
 // ---- Attention over a cache of one KV head.
 //
-// Keys lie in blocks of 16 positions, [position/16][head_dim][16], so that lanes are positions; values lie
-// [position][head_dim]. Both are f16, or int8 with a factor for each position. `n_queries` query vectors share this KV head;
-// query i sees positions [first[i], last[i]] inclusive. out_i = sum_j softmax_j(scale * q_i . k_j) v_j.
-//
 // Positions are taken in chunks of kAttentionChunk, each with a largest score of its own, and joined in order. So a part of
 // a sequence can be computed by itself, and the result does not depend on who computed which part.
+//
+// A chunk's keys lie in blocks of 16 positions, [position/16][head_dim][16], so that lanes are positions; its values lie
+// [position][head_dim]. Both are f16, or int8 with a factor for each position. What belongs to chunk c lies c * chunk_bytes
+// behind what belongs to chunk 0. `n_queries` query vectors share this KV head; query i sees positions [first[i], last[i]]
+// inclusive. out_i = sum_j softmax_j(scale * q_i . k_j) v_j.
 struct AttentionArgs {
   const float* const* queries;       // n_queries pointers to head_dim floats
   float* const* outputs;             // n_queries pointers to head_dim floats; not used by attention_chunk
@@ -92,9 +93,10 @@ struct AttentionArgs {
   const uint32_t* last;              // per query
   uint32_t n_queries;                // 1..kMaxAttentionQueries
   uint32_t head_dim;                 // multiple of 16
-  const void* keys;
-  const void* values;
-  const float *key_factors, *value_factors;   // [position]; null: keys and values are f16
+  const void *keys, *values;         // of chunk 0
+  const float *key_factors, *value_factors;   // of chunk 0; null: keys and values are f16
+  uint64_t chunk_bytes;              // a multiple of 64; not used where all positions are in chunk 0
+  const void* next_keys;             // what this thread reads next, to be fetched meanwhile; may be null
   float scale;
   float softcap;                     // 0: none; else score = softcap * tanh(score / softcap)
   float* scratch;                    // attention_scratch_floats(head_dim) floats, 64-byte aligned

@@ -9,22 +9,33 @@
 namespace pixellm::scalar {
 namespace {
 
+// Of an array of chunk 0, the one that belongs to the chunk of `position`.
+template <class T>
+const T* in_chunk(const AttentionArgs& a, const void* of_chunk_0, uint64_t position) {
+  return reinterpret_cast<const T*>(static_cast<const uint8_t*>(of_chunk_0) +
+                                    position / kAttentionChunk * a.chunk_bytes);
+}
+
 float key(const AttentionArgs& a, uint64_t position, uint32_t d) {
-  const uint64_t at = (position / 16 * a.head_dim + d) * 16 + position % 16;
-  return a.key_factors == nullptr ? f16_to_float(static_cast<const uint16_t*>(a.keys)[at])
-                                  : static_cast<float>(static_cast<const int8_t*>(a.keys)[at]);
+  const uint64_t j = position % kAttentionChunk, at = (j / 16 * a.head_dim + d) * 16 + j % 16;
+  return a.key_factors == nullptr ? f16_to_float(in_chunk<uint16_t>(a, a.keys, position)[at])
+                                  : static_cast<float>(in_chunk<int8_t>(a, a.keys, position)[at]);
 }
 
 float value(const AttentionArgs& a, uint64_t position, uint32_t d) {
-  const uint64_t at = position * a.head_dim + d;
-  return a.value_factors == nullptr ? f16_to_float(static_cast<const uint16_t*>(a.values)[at])
-                                    : static_cast<float>(static_cast<const int8_t*>(a.values)[at]);
+  const uint64_t at = position % kAttentionChunk * a.head_dim + d;
+  return a.value_factors == nullptr ? f16_to_float(in_chunk<uint16_t>(a, a.values, position)[at])
+                                    : static_cast<float>(in_chunk<int8_t>(a, a.values, position)[at]);
+}
+
+float factor(const AttentionArgs& a, const float* of_chunk_0, uint64_t position) {
+  return in_chunk<float>(a, of_chunk_0, position)[position % kAttentionChunk];
 }
 
 float score(const AttentionArgs& a, const float* query, uint64_t position) {
   float dot = 0.0f;
   for (uint32_t d = 0; d < a.head_dim; d++) dot = std::fma(query[d], key(a, position, d), dot);
-  if (a.key_factors != nullptr) dot = dot * a.key_factors[position];
+  if (a.key_factors != nullptr) dot = dot * factor(a, a.key_factors, position);
   const float s = dot * a.scale;
   return a.softcap == 0.0f ? s : a.softcap * tanh(s / a.softcap);
 }
@@ -45,7 +56,7 @@ void sum_chunk(const AttentionArgs& a, uint32_t query, uint32_t chunk, float* pa
     float& w = weights[j - begin];
     w = exp(w - largest);
     total.lane[j % 16] = total.lane[j % 16] + w;
-    if (a.value_factors != nullptr) w = w * a.value_factors[j];
+    if (a.value_factors != nullptr) w = w * factor(a, a.value_factors, j);
   }
   for (uint32_t d = 0; d < a.head_dim; d++) {
     float o = 0.0f;

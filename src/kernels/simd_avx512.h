@@ -37,7 +37,7 @@ struct Mask16 {
 };
 
 // Accumulators of 16 lanes that stay in registers beside a few operands.
-inline constexpr int kAccumulators = 16;
+inline constexpr int kAccumulators = 24;
 
 PIXELLM_INLINE F32x16 zero() { return {_mm512_setzero_ps()}; }
 PIXELLM_INLINE F32x16 set1(float x) { return {_mm512_set1_ps(x)}; }

@@ -35,27 +35,22 @@ struct Step { position: u32, n_tokens: u32, logit_token: u32, n_logits: u32 }
 
 // Vectors of four are four heads side by side. At most 2,048 values of q and 1,024 scores: more heads take turns.
 var<workgroup> q4: array<vec4<f32>, 512>;      // [heads / 4][HEAD_DIM]; then sums of values
-var<workgroup> w4: array<vec4<f32>, 256>;      // [heads / 4][CHUNK]: scores, then weights
+var<workgroup> w4: array<vec4<f32>, 256>;      // the new k; then [heads / 4][CHUNK]: scores, then weights
 var<workgroup> lanes4: array<vec4<f32>, 128>;  // [heads / 4][16]: largest, then from 64 on: sums
 var<workgroup> squares: array<f32, 272>;       // [heads, k][16]
 var<workgroup> factors: array<f32, 17>;        // of the heads' norms, then of k's
 
-fn normed(begin: u32, d: u32, factor: f32, weights: u32) -> f32 {
-  let x = qkv[begin + d];
-  if (QK_NORM == 0u) { return x; }
-  return x * factor * vectors[weights + d];
+// Pair i of a head, which RoPE turns; those from N_ROT / 2 on are (2i, 2i + 1) and not turned.
+struct Pair { a: u32, b: u32, cos_sin: vec2<f32> }
+fn pair(i: u32) -> Pair {
+  let half = N_ROT / 2u;
+  let halves = NEOX != 0u && i < half;
+  let turn = select(vec2(1.0, 0.0), rope[min(i, max(half, 1u) - 1u)], i < half);
+  return Pair(select(2u * i, i, halves), select(2u * i + 1u, i + half, halves), turn);
 }
 
-fn rotated(begin: u32, d: u32, factor: f32, weights: u32) -> f32 {
-  if (d >= N_ROT) { return normed(begin, d, factor, weights); }
-  let half = N_ROT / 2u;
-  let i = select(d / 2u, d % max(half, 1u), NEOX != 0u);
-  let a = select(2u * i, i, NEOX != 0u);
-  let b = select(2u * i + 1u, i + half, NEOX != 0u);
-  let x0 = normed(begin, a, factor, weights);
-  let x1 = normed(begin, b, factor, weights);
-  let cs = rope[i];
-  return select(x0 * cs.y + x1 * cs.x, x0 * cs.x - x1 * cs.y, d == a);
+fn load4(begin: u32, offsets: vec4<u32>) -> vec4<f32> {
+  return vec4(qkv[begin + offsets.x], qkv[begin + offsets.y], qkv[begin + offsets.z], qkv[begin + offsets.w]);
 }
 
 // Factors of the norms of heads [h0, h0 + n) of q, and of k after them.
@@ -81,7 +76,6 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   let begin = group.y * CHUNK;
   let position = step.position;
   let window = params[1].y;
-  let context = params[2].y;
   let part_floats = (HEAD_DIM + 3u) / 4u * 4u + 4u;
   let part0 = (kv * GROUP * params[2].z + group.y) * part_floats;  // of the first head; the next is part_step on
   let part_step = params[2].z * part_floats;
@@ -96,8 +90,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   }
   let words = HEAD_DIM / 2u;
   let n = min(CHUNK, position + 1u - begin);                      // positions of the chunk that exist
-  let key0 = (kv * context + begin) * words;                      // blocks of 32 positions, so a chunk begins one
-  let value0 = (kv * context + begin) * words;
+  let cache0 = (kv * params[2].y + begin) * words;                // of the chunk, in keys (it begins a block) and in values
   let scale = bitcast<f32>(params[1].z);
   let cap = bitcast<f32>(params[1].w);
   let at_once = min(min(16u, 2048u / HEAD_DIM / 4u * 4u), 1024u / CHUNK);
@@ -106,22 +99,36 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let heads = min(at_once, GROUP - h0);
     let fours = (heads + 3u) / 4u;
     if (QK_NORM != 0u) { norm_factors(t, kv, h0, heads); }
-    for (var i = t; i < fours * HEAD_DIM; i += WG) {
-      var q = vec4<f32>();
-      for (var c = 0u; c < 4u; c++) {
-        let h = i / HEAD_DIM * 4u + c;
-        if (h < heads) { q[c] = rotated(params[0].x + (kv * GROUP + h0 + h) * HEAD_DIM, i % HEAD_DIM, factors[h], params[0].w); }
+    for (var i = t; i < fours * words; i += WG) {
+      let p = pair(i % words);
+      let head = min(vec4(i / words * 4u) + vec4(0u, 1u, 2u, 3u), vec4(heads - 1u));  // the last one fills a vector
+      let q0 = params[0].x + (kv * GROUP + h0) * HEAD_DIM;
+      var x0 = load4(q0 + p.a, head * HEAD_DIM);
+      var x1 = load4(q0 + p.b, head * HEAD_DIM);
+      if (QK_NORM != 0u) {
+        let f = vec4(factors[head.x], factors[head.y], factors[head.z], factors[head.w]);
+        x0 *= f * vectors[params[0].w + p.a];
+        x1 *= f * vectors[params[0].w + p.b];
       }
-      q4[i] = q;
+      q4[i / words * HEAD_DIM + p.a] = x0 * p.cos_sin.x - x1 * p.cos_sin.y;
+      q4[i / words * HEAD_DIM + p.b] = x0 * p.cos_sin.y + x1 * p.cos_sin.x;
     }
     if (h0 == 0u && begin + CHUNK > position) {
-      let at = position - begin;
       for (var i = t; i < words; i += WG) {
-        let k0 = params[0].y + kv * HEAD_DIM;
-        let v0 = params[0].z + kv * HEAD_DIM;
-        let k = vec2(rotated(k0, 2u * i, factors[heads], params[1].x), rotated(k0, 2u * i + 1u, factors[heads], params[1].x));
-        keys[key0 + (at / 32u * words + i) * 32u + at % 32u] = pack2x16float(k);
-        values[value0 + at * words + i] = pack2x16float(vec2(qkv[v0 + 2u * i], qkv[v0 + 2u * i + 1u]));
+        let p = pair(i);
+        var x = vec2(qkv[params[0].y + kv * HEAD_DIM + p.a], qkv[params[0].y + kv * HEAD_DIM + p.b]);
+        if (QK_NORM != 0u) { x *= factors[heads] * vec2(vectors[params[1].x + p.a], vectors[params[1].x + p.b]); }
+        w4[p.a].x = x.x * p.cos_sin.x - x.y * p.cos_sin.y;
+        w4[p.b].x = x.x * p.cos_sin.y + x.y * p.cos_sin.x;
+      }
+    }
+    workgroupBarrier();
+    if (h0 == 0u && begin + CHUNK > position) {
+      let at = position - begin;
+      let v0 = params[0].z + kv * HEAD_DIM;
+      for (var i = t; i < words; i += WG) {
+        keys[cache0 + (at / 32u * words + i) * 32u + at % 32u] = pack2x16float(vec2(w4[2u * i].x, w4[2u * i + 1u].x));
+        values[cache0 + at * words + i] = pack2x16float(vec2(qkv[v0 + 2u * i], qkv[v0 + 2u * i + 1u]));
       }
     }
     storageBarrier();
@@ -133,7 +140,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
       var s = vec4<f32>(LOWEST);
       if (j < n && begin + j >= oldest) {
         var dot = vec4<f32>();
-        let k0 = key0 + j / 32u * words * 32u + j % 32u;
+        let k0 = cache0 + j / 32u * words * 32u + j % 32u;
         for (var w = 0u; w < words; w++) {
           let k = unpack2x16float(keys[k0 + w * 32u]);
           dot = fma(vec4(k.x), q4[q0 + 2u * w], dot);
@@ -182,7 +189,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let slices = max(1u, WG / items);
     for (var i = t; i < items * slices; i += WG) {
       let weights = i % items / words * CHUNK;
-      let v0 = value0 + i % items % words;
+      let v0 = cache0 + i % items % words;
       var low = vec4<f32>();
       var high = vec4<f32>();
       for (var j = i / items; j < n; j += slices) {

@@ -1,4 +1,4 @@
-// Rows of a matrix of any type, dequantised, to x and activations (spec/plan.md, "embed"; spec/cells.md, sections 3 to 5).
+// Rows of a matrix of any type, dequantised, to x and activations (spec/plan.md, "embed"; spec/cells.md).
 //
 // 0 step | 1 params | 2 matrix, rows of K columns | 3 tokens | 4 vectors | 5 x | 6 activations out
 // Dispatch: [ceil(K / 256), tokens, 1]; an invocation takes 4 columns. Mirrors tensor/dequantize.cpp.
@@ -13,9 +13,10 @@ override EMIT: u32 = 0u;
 override SLOTS: u32 = 64u;
 override FLOATS: u32 = select(0u, 1u, TYPE <= 1u || TYPE == 30u);
 override SUPER: u32 = select(0u, 1u, TYPE >= 12u && TYPE <= 14u);
-override HEAD: u32 = select(4u + TYPE % 2u * 4u, 4u, TYPE == 8u);  // texels before the vectors, of types with blocks of 32
+override HEAD: u32 = select(4u + TYPE % 2u * 4u, 4u, TYPE == 8u);  // texels of d and m, where blocks are of 32
 override CELL_TEXELS: u32 = select(
-    select(select(36u + TYPE / 4u * 8u + TYPE % 2u * 4u, 68u, TYPE == 8u), 144u + 32u * (TYPE - 12u) + 4u * (TYPE / 14u), SUPER == 1u),
+    select(select(36u + TYPE / 4u * 8u + TYPE % 2u * 4u, 68u, TYPE == 8u),
+           select(212u, select(144u, 176u, TYPE == 13u), TYPE < 14u), SUPER == 1u),
     select(128u, 256u, TYPE == 0u), FLOATS == 1u);
 override CELL_COLUMNS: u32 = select(64u, 256u, SUPER == 1u);
 
@@ -42,7 +43,9 @@ fn cell_at(place: vec4<u32>, cell: u32) -> vec3<u32> {
   return vec3(x, row % ROWS_PER_LAYER, row / ROWS_PER_LAYER);
 }
 
-fn texel(cell: vec3<u32>, i: u32) -> vec4<u32> { return textureLoad(weights, vec2(cell.x + i, cell.y), cell.z, 0); }
+fn texel(cell: vec3<u32>, i: u32) -> vec4<u32> {
+  return textureLoad(weights, vec2(cell.x + i, cell.y), cell.z, 0);
+}
 // ---- end
 
 // ---- shared: emit
@@ -50,8 +53,8 @@ var<workgroup> largest: array<u32, SLOTS>;
 var<workgroup> sums: array<i32, SLOTS>;
 var<workgroup> squares_of: array<f32, SLOTS>;
 
-// Writes columns column .. + 3 of a token's activations, its words from `at` on. The 8 slots from a multiple of 8 on hold a block.
-// Every invocation calls it; those from SLOTS on and those not `on` write nothing.
+// Writes columns column .. + 3 of a token's activations, its words from `at` on. The 8 slots from a multiple of 8 on
+// hold a block. Every invocation calls it; those from SLOTS on and those not `on` write nothing.
 fn emit(slot: u32, on: bool, at: u32, columns: u32, column: u32, x: vec4<f32>, squares: f32) {
   let magnitude = bitcast<vec4<u32>>(x) & vec4(0x7fffffffu);  // as ordered as the values, a NaN on top
   if (slot < SLOTS) {
@@ -164,7 +167,8 @@ fn columns(row: u32, column: u32) -> vec4<f32> {
   let c = column % CELL_COLUMNS;
   let r = row % 16u;
   if (FLOATS == 1u) {
-    return vec4(float_column(cell, c, r), float_column(cell, c + 1u, r), float_column(cell, c + 2u, r), float_column(cell, c + 3u, r));
+    return vec4(float_column(cell, c, r), float_column(cell, c + 1u, r),
+                float_column(cell, c + 2u, r), float_column(cell, c + 3u, r));
   }
   if (SUPER == 1u) { return super_block(cell, c, r); }
   return small_block(cell, c, r);

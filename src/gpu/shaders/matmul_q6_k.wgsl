@@ -1,20 +1,20 @@
-// Activations of many tokens times Q6_K, int8 dot products (spec/plan.md, "Products"; spec/cells.md).
+// Activations of many tokens times Q6_K (spec/plan.md, "Products"; spec/cells.md).
 //
 // 0 step | 1 params | 2 weights, n_groups groups of 16 rows by K columns | 3 activations of K columns | 4 vectors
 // 5 y or x | 6 activations out, a column for each row.
 // Dispatch: [ceil(16 groups / ROW_TILE), ceil(tokens / TOKEN_TILE), 1], a tile of rows by tokens a workgroup.
-// Step by step along K the tile's weights and activations go to workgroup memory; an invocation multiplies 4 rows by 4 tokens.
+// Step by step along K weights and activations go to workgroup memory; an invocation multiplies 4 rows by 4 tokens.
 // Features: packed dot products. Mirrors scalar::matmul of kernels/scalar_products.cpp; the order of sums is its own.
 
 override TYPE: u32 = 14u;  // GGUF's id
 override K: u32 = 256u;
 override CELL_TEXELS: u32 = 212u;
 override SCALES: u32 = 2u;  // scales a block
-override MINS: u32 = 0u;
+override MINS: u32 = 0u;    // 1: there are mins
 override STEPS_A_CELL: u32 = 4u;
 override CELLS: u32 = K / 256u;  // of a group
-override ROW_TILE: u32 = 64u;    // a multiple of 32
-override TOKEN_TILE: u32 = 64u;  // a multiple of 4; ROW_TILE TOKEN_TILE / 16 invocations, at most 256
+override ROW_TILE: u32 = 64u;    // 32 or 64
+override TOKEN_TILE: u32 = 64u;  // a multiple of 4 up to 64
 override LANES: u32 = ROW_TILE * TOKEN_TILE / 16u;
 override SLOTS: u32 = LANES;
 override QUADS: u32 = ROW_TILE / 4u;
@@ -90,7 +90,9 @@ fn cell_at(place: vec4<u32>, cell: u32) -> vec3<u32> {
   return vec3(x, row % ROWS_PER_LAYER, row / ROWS_PER_LAYER);
 }
 
-fn texel(cell: vec3<u32>, i: u32) -> vec4<u32> { return textureLoad(weights, vec2(cell.x + i, cell.y), cell.z, 0); }
+fn texel(cell: vec3<u32>, i: u32) -> vec4<u32> {
+  return textureLoad(weights, vec2(cell.x + i, cell.y), cell.z, 0);
+}
 // ---- end
 
 // ---- shared: emit
@@ -98,8 +100,8 @@ var<workgroup> largest: array<u32, SLOTS>;
 var<workgroup> sums: array<i32, SLOTS>;
 var<workgroup> squares_of: array<f32, SLOTS>;
 
-// Writes columns column .. + 3 of a token's activations, its words from `at` on. The 8 slots from a multiple of 8 on hold a block.
-// Every invocation calls it; those from SLOTS on and those not `on` write nothing.
+// Writes columns column .. + 3 of a token's activations, its words from `at` on. The 8 slots from a multiple of 8 on
+// hold a block. Every invocation calls it; those from SLOTS on and those not `on` write nothing.
 fn emit(slot: u32, on: bool, at: u32, columns: u32, column: u32, x: vec4<f32>, squares: f32) {
   let magnitude = bitcast<vec4<u32>>(x) & vec4(0x7fffffffu);  // as ordered as the values, a NaN on top
   if (slot < SLOTS) {
@@ -157,7 +159,8 @@ fn tile_cell(first: u32, quad: u32, second: bool, cells: u32, n: u32) -> vec3<u3
   return cell_at(place, min(at.index, place.w - 1u) * cells + n);
 }
 
-// From sums of a quad's rows (sum_2: of the second matrix) and one token to y, x and activations. Every invocation calls it.
+// From sums of a quad's rows (sum_2: of the second matrix) and one token to y, x and activations. Every invocation
+// calls it.
 fn finish(lane: u32, first: u32, token: u32, sum: vec4<f32>, sum_2: vec4<f32>) {
   let quad = lane % QUADS;
   let at = group_at(first + quad / 4u);
@@ -215,7 +218,7 @@ fn halves(t: vec4<u32>, quad: u32) -> vec4<f32> {
 // ---- shared: multiply
 // A step is 64 columns, two blocks of 32.
 var<workgroup> w_tile: array<vec4<u32>, 4u * ROW_TILE>;                // [block][word][quad]: 4 rows of 4 columns
-var<workgroup> scales: array<vec4<f32>, SCALES * (ROW_TILE / 2u)>;     // [block][half][quad], a half only where SCALES is 2
+var<workgroup> scales: array<vec4<f32>, SCALES * (ROW_TILE / 2u)>;     // [block][half][quad]; one half if SCALES is 1
 var<workgroup> mins: array<vec4<f32>, ROW_TILE / 2u>;                      // [block][quad]
 var<workgroup> x_tile: array<vec4<u32>, 4u * TOKEN_TILE>;              // [token][block][half]
 var<workgroup> x_scales: array<vec2<f32>, 2u * TOKEN_TILE>;            // [token][block]: dx, sx

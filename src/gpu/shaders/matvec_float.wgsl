@@ -2,7 +2,7 @@
 //
 // 0 step | 1 params | 2 weights, n_groups groups of 16 rows by K columns | 3 activations of K columns | 4 vectors
 // 5 y or x | 6 activations out, a column for each row. Dispatch: [ceil(groups / 2), 1, 1], 32 rows a workgroup.
-// An invocation multiplies 8 rows of a group by every (LANES / 4)-th run of 8 columns; workgroup memory joins them.
+// An invocation multiplies 8 rows of a group by every (LANES / 4)-th run of 8 columns; they are joined in the end.
 // Mirrors scalar::matmul of kernels/scalar_products.cpp; the order of sums is its own.
 
 override TYPE: u32 = 1u;  // GGUF's id
@@ -83,7 +83,9 @@ fn cell_at(place: vec4<u32>, cell: u32) -> vec3<u32> {
   return vec3(x, row % ROWS_PER_LAYER, row / ROWS_PER_LAYER);
 }
 
-fn texel(cell: vec3<u32>, i: u32) -> vec4<u32> { return textureLoad(weights, vec2(cell.x + i, cell.y), cell.z, 0); }
+fn texel(cell: vec3<u32>, i: u32) -> vec4<u32> {
+  return textureLoad(weights, vec2(cell.x + i, cell.y), cell.z, 0);
+}
 // ---- end
 
 // ---- shared: emit
@@ -91,8 +93,8 @@ var<workgroup> largest: array<u32, SLOTS>;
 var<workgroup> sums: array<i32, SLOTS>;
 var<workgroup> squares_of: array<f32, SLOTS>;
 
-// Writes columns column .. + 3 of a token's activations, its words from `at` on. The 8 slots from a multiple of 8 on hold a block.
-// Every invocation calls it; those from SLOTS on and those not `on` write nothing.
+// Writes columns column .. + 3 of a token's activations, its words from `at` on. The 8 slots from a multiple of 8 on
+// hold a block. Every invocation calls it; those from SLOTS on and those not `on` write nothing.
 fn emit(slot: u32, on: bool, at: u32, columns: u32, column: u32, x: vec4<f32>, squares: f32) {
   let magnitude = bitcast<vec4<u32>>(x) & vec4(0x7fffffffu);  // as ordered as the values, a NaN on top
   if (slot < SLOTS) {
@@ -149,8 +151,8 @@ fn join(lane: u32, rows: Rows) -> vec4<f32> {
   return sum;
 }
 
-// From each invocation's part of the sums of groups first and first + 1 (rows_2: of the second matrix) and of the input's squares
-// to y, x and activations.
+// From each invocation's part of the sums of groups first and first + 1 (rows_2: of the second matrix) and of the input's
+// squares to y, x and activations.
 fn finish(lane: u32, first: u32, rows: Rows, rows_2: Rows, squares: f32) {
   partial_squares[lane] = squares;
   let sum = join(lane, rows);
@@ -191,7 +193,8 @@ fn put(lane: u32, rows: Rows) {
 // Rows 8 h .. 8 h + 7 of a column.
 fn column(cell: vec3<u32>, c: u32, h: u32) -> Rows {
   if (TYPE == 0u) {
-    return Rows(bitcast<vec4<f32>>(texel(cell, 4u * c + 2u * h)), bitcast<vec4<f32>>(texel(cell, 4u * c + 2u * h + 1u)));
+    let t = 4u * c + 2u * h;
+    return Rows(bitcast<vec4<f32>>(texel(cell, t)), bitcast<vec4<f32>>(texel(cell, t + 1u)));
   }
   let t = texel(cell, 2u * c + h);
   if (TYPE == 1u) {
@@ -204,7 +207,8 @@ fn column(cell: vec3<u32>, c: u32, h: u32) -> Rows {
 
 fn columns(cell: vec3<u32>, c: u32, h: u32, a: vec4<u32>) -> Rows {
   let x = bitcast<vec4<f32>>(a);
-  return column(cell, c, h) * x.x + column(cell, c + 1u, h) * x.y + column(cell, c + 2u, h) * x.z + column(cell, c + 3u, h) * x.w;
+  return column(cell, c, h) * x.x + column(cell, c + 1u, h) * x.y +
+         column(cell, c + 2u, h) * x.z + column(cell, c + 3u, h) * x.w;
 }
 
 @compute @workgroup_size(LANES)

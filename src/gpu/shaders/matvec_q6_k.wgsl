@@ -1,8 +1,8 @@
-// One token's activations times Q6_K, int8 dot products (spec/plan.md, "Products"; spec/cells.md).
+// One token's activations times Q6_K (spec/plan.md, "Products"; spec/cells.md).
 //
 // 0 step | 1 params | 2 weights, n_groups groups of 16 rows by K columns | 3 activations of K columns | 4 vectors
 // 5 y or x | 6 activations out, a column for each row. Dispatch: [ceil(groups / 2), 1, 1], 32 rows a workgroup.
-// An invocation multiplies 4 rows of a group (a quad) by every (LANES / 8)-th half of a cell; workgroup memory joins them.
+// An invocation multiplies 4 rows of a group (a quad) by every (LANES / 8)-th half of a cell; they are joined in the end.
 // Features: packed dot products. Mirrors scalar::matmul of kernels/scalar_products.cpp; the order of sums is its own.
 
 override TYPE: u32 = 14u;  // GGUF's id
@@ -83,7 +83,9 @@ fn cell_at(place: vec4<u32>, cell: u32) -> vec3<u32> {
   return vec3(x, row % ROWS_PER_LAYER, row / ROWS_PER_LAYER);
 }
 
-fn texel(cell: vec3<u32>, i: u32) -> vec4<u32> { return textureLoad(weights, vec2(cell.x + i, cell.y), cell.z, 0); }
+fn texel(cell: vec3<u32>, i: u32) -> vec4<u32> {
+  return textureLoad(weights, vec2(cell.x + i, cell.y), cell.z, 0);
+}
 // ---- end
 
 // ---- shared: emit
@@ -91,8 +93,8 @@ var<workgroup> largest: array<u32, SLOTS>;
 var<workgroup> sums: array<i32, SLOTS>;
 var<workgroup> squares_of: array<f32, SLOTS>;
 
-// Writes columns column .. + 3 of a token's activations, its words from `at` on. The 8 slots from a multiple of 8 on hold a block.
-// Every invocation calls it; those from SLOTS on and those not `on` write nothing.
+// Writes columns column .. + 3 of a token's activations, its words from `at` on. The 8 slots from a multiple of 8 on
+// hold a block. Every invocation calls it; those from SLOTS on and those not `on` write nothing.
 fn emit(slot: u32, on: bool, at: u32, columns: u32, column: u32, x: vec4<f32>, squares: f32) {
   let magnitude = bitcast<vec4<u32>>(x) & vec4(0x7fffffffu);  // as ordered as the values, a NaN on top
   if (slot < SLOTS) {
@@ -149,8 +151,8 @@ fn join(lane: u32, rows: Rows) -> vec4<f32> {
   return sum;
 }
 
-// From each invocation's part of the sums of groups first and first + 1 (rows_2: of the second matrix) and of the input's squares
-// to y, x and activations.
+// From each invocation's part of the sums of groups first and first + 1 (rows_2: of the second matrix) and of the input's
+// squares to y, x and activations.
 fn finish(lane: u32, first: u32, rows: Rows, rows_2: Rows, squares: f32) {
   partial_squares[lane] = squares;
   let sum = join(lane, rows);
@@ -203,7 +205,9 @@ fn dot6(low: vec4<u32>, high: vec4<u32>, a: u32) -> vec4<i32> {
   return dot4(w, a) - vec4(32 * dot4I8Packed(a, 0x01010101u));
 }
 
-fn signed_byte(words: vec4<u32>, i: u32) -> vec4<f32> { return vec4<f32>(bitcast<vec4<i32>>(words << vec4(24u - 8u * i)) >> vec4(24u)); }
+fn signed_byte(words: vec4<u32>, i: u32) -> vec4<f32> {
+  return vec4<f32>(bitcast<vec4<i32>>(words << vec4(24u - 8u * i)) >> vec4(24u));
+}
 
 // 128 columns of a quad's rows, blocks 4 h .. 4 h + 3: their activations from `a` on, dx from `s` on.
 fn half_cell(cell: vec3<u32>, h: u32, quad: u32, a: u32, s: u32) -> vec4<f32> {

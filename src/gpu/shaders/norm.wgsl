@@ -1,7 +1,7 @@
 // Adds a product to x if asked to, norms a token and emits it as activations (spec/plan.md, "norm").
 //
-// 0 step | 1 params | 2 y | 4 vectors | 5 x | 6 activations out. Dispatch: [tokens, 1, 1], a token a workgroup; an invocation takes
-// columns 4 lane .. 4 lane + 3 of every 1,024. Mirrors rms_norm, layer_norm and add of kernels/scalar.cpp.
+// 0 step | 1 params | 2 y | 4 vectors | 5 x | 6 activations out. Dispatch: [tokens, 1, 1], a token a workgroup; an
+// invocation takes columns 4 lane .. 4 lane + 3 of every 1,024. Mirrors rms_norm, layer_norm and add of kernels/scalar.cpp.
 
 override K: u32 = 256u;
 override POST: u32 = 0u;  // 0: the input is x; 1: x += y; 2: x += rms(y) * post weights; 3: the input is y
@@ -24,8 +24,8 @@ var<workgroup> largest: array<u32, SLOTS>;
 var<workgroup> sums: array<i32, SLOTS>;
 var<workgroup> squares_of: array<f32, SLOTS>;
 
-// Writes columns column .. + 3 of a token's activations, its words from `at` on. The 8 slots from a multiple of 8 on hold a block.
-// Every invocation calls it; those from SLOTS on and those not `on` write nothing.
+// Writes columns column .. + 3 of a token's activations, its words from `at` on. The 8 slots from a multiple of 8 on
+// hold a block. Every invocation calls it; those from SLOTS on and those not `on` write nothing.
 fn emit(slot: u32, on: bool, at: u32, columns: u32, column: u32, x: vec4<f32>, squares: f32) {
   let magnitude = bitcast<vec4<u32>>(x) & vec4(0x7fffffffu);  // as ordered as the values, a NaN on top
   if (slot < SLOTS) {
