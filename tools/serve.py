@@ -71,12 +71,18 @@ class Handler(http.server.BaseHTTPRequestHandler):
         pass
 
 
+class Server(http.server.ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request, client_address):
+        if not isinstance(sys.exc_info()[1], ConnectionError):   # browsers hang up when they please
+            super().handle_error(request, client_address)
+
+
 def make_server(folder, files, port):
     """A server on localhost; serve_forever() runs it. `files`: name -> path."""
     handler = type("Served", (Handler,), {"folder": pathlib.Path(folder), "files": {k: pathlib.Path(v) for k, v in files.items()}})
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", port), handler)
-    server.daemon_threads = True
-    return server
+    return Server(("127.0.0.1", port), handler)
 
 
 def main():
