@@ -223,15 +223,6 @@ def quantised_weights_and_a_worker(world, browser):
     same(found["v"]["tokenized"], json.loads(world.pixellm("tokenize", model, "-", "--json", stdin=b"the cat")), "tokenize")
 
 
-def spm_metadata():
-    pieces = ["▁", "t", "h", "e", "a", "▁t", "he", "▁the", "é", "日"]
-    tokens = ["<unk>", "<s>", "</s>"] + [f"<0x{b:02X}>" for b in range(256)] + pieces
-    return {"tokenizer.ggml.model": "llama", "tokenizer.ggml.pre": "default", "tokenizer.ggml.tokens": tokens,
-            "tokenizer.ggml.scores": [0.0] * 259 + [-float(i) for i in range(len(pieces))],
-            "tokenizer.ggml.token_type": [2, 3, 3] + [6] * 256 + [1] * len(pieces), "tokenizer.ggml.merges": [],
-            "tokenizer.ggml.bos_token_id": 1, "tokenizer.ggml.eos_token_id": 2}
-
-
 def texts_become_the_programs_tokens(world, browser):
     variants = {f"pre-{pre}": {"tokenizer.ggml.pre": pre} for pre in ("gpt-2", "llama-bpe", "qwen2", "smollm")}
     page = world.open_page(browser)

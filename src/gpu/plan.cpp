@@ -31,8 +31,7 @@ struct Result32 {
 
 class Builder {
  public:
-  Builder(PlanParts& parts, const PlanOptions& options)
-      : p_(parts), plan_(parts.plan), c_(parts.plan.config), options_(options) {}
+  explicit Builder(PlanParts& parts) : p_(parts), plan_(parts.plan), c_(parts.plan.config) {}
 
   Result<void> build() {
     add_buffers();
@@ -411,7 +410,6 @@ class Builder {
   PlanParts& p_;
   Plan& plan_;
   const ModelConfig& c_;
-  const PlanOptions& options_;
   std::vector<Dispatch>* out_ = nullptr;
   bool single_ = true, logits_ = false;
   int32_t layer_ = -1;
@@ -436,7 +434,7 @@ uint32_t Plan::dispatches_a_layer() const {
 
 Result<Plan> build_plan(const Model& model, const PlanOptions& options) {
   PlanParts parts = PIXELLM_TRY(find_parts(model, options));
-  PIXELLM_CHECK(Builder(parts, options).build());
+  PIXELLM_CHECK(Builder(parts).build());
   return std::move(parts.plan);
 }
 

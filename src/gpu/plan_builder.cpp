@@ -98,7 +98,7 @@ class Finder {
 
   // Its first float in `vectors`.
   Result<uint32_t> vector(const std::string& name, uint64_t n) {
-    PIXELLM_TRY(tensor(name, n, 1));
+    PIXELLM_CHECK(tensor(name, n, 1));
     const uint64_t at = p_.vector_floats;
     p_.plan.vectors.push_back({name, at, n});
     p_.vector_floats += round_up(n, 64);

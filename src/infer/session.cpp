@@ -39,7 +39,8 @@ struct Session::Impl {
   uint32_t context = 0, batch = 0, n_logits = 0, position = 0;
   ActivationKind activations = ActivationKind::kInt8;
   CacheKind cache = CacheKind::kF16;
-  int64_t logits_row = -1;              // of the computation's; -1: none
+  int64_t logits_row = -1;  // of the computation's; -1: none
+  int most_threads = 1;
   std::optional<ThreadChoice> threads;  // of steps of one token, which wait for each other most
 
   std::span<float> logits_of(uint32_t row) const { return computation->logits(row); }
@@ -69,7 +70,7 @@ struct Session::Impl {
       pool->run(forward, threads->next());
       threads->took(std::chrono::duration<double>(Clock::now() - start).count());
     } else {
-      pool->run(forward);
+      pool->run(forward, most_threads);
     }
     PIXELLM_CHECK(computation->outcome());
     position += static_cast<uint32_t>(ids.size());
@@ -82,9 +83,11 @@ struct Session::Impl {
       Impl* self;
       uint32_t step_tokens, first, count;
     } call{this, step_tokens, first, count};
-    pool->run([&call](Worker& w) {
-      call.self->computation->forward_logits(call.step_tokens, call.first, call.count, w);
-    });
+    pool->run(
+        [&call](Worker& w) {
+          call.self->computation->forward_logits(call.step_tokens, call.first, call.count, w);
+        },
+        most_threads);
     return computation->outcome();
   }
 
@@ -109,7 +112,8 @@ Result<std::unique_ptr<Session>> Session::create(const Engine& engine, ThreadPoo
   auto s = std::make_unique<Impl>();
   s->engine = &engine.impl();
   s->pool = &pool;
-  s->threads.emplace(pool.size());
+  s->most_threads = options.backend ? 1 : pool.size();  // a backend's work is elsewhere
+  s->threads.emplace(s->most_threads);
   s->context = options.context > 0 ? options.context : std::min(config.context_length, kDefaultContext);
   if (s->context > config.context_length)
     return fail(ErrorCode::kInvalidArgument,
