@@ -39,9 +39,9 @@ struct Session::Impl {
   uint32_t context = 0, batch = 0, n_logits = 0, position = 0;
   ActivationKind activations = ActivationKind::kInt8;
   CacheKind cache = CacheKind::kF16;
-  int64_t logits_row = -1;  // of the computation's; -1: none
-  int most_threads = 1;
-  std::optional<ThreadChoice> threads;  // of steps of one token, which wait for each other most
+  int64_t logits_row = -1;                 // of the computation's; -1: none
+  int most_threads = 1, step_threads = 1;  // of the pool; of the last step
+  std::optional<ThreadChoice> threads;     // of steps of one token, which wait for each other most
 
   std::span<float> logits_of(uint32_t row) const { return computation->logits(row); }
 
@@ -65,13 +65,10 @@ struct Session::Impl {
       const Step* step;
     } call{this, &what};
     const auto forward = [&call](Worker& w) { call.self->computation->forward(*call.step, w); };
-    if (ids.size() == 1) {
-      const auto start = Clock::now();
-      pool->run(forward, threads->next());
-      threads->took(std::chrono::duration<double>(Clock::now() - start).count());
-    } else {
-      pool->run(forward, most_threads);
-    }
+    step_threads = ids.size() == 1 ? threads->next() : most_threads;
+    const auto start = Clock::now();
+    pool->run(forward, step_threads);
+    if (ids.size() == 1) threads->took(std::chrono::duration<double>(Clock::now() - start).count());
     PIXELLM_CHECK(computation->outcome());
     position += static_cast<uint32_t>(ids.size());
     return {};
@@ -87,7 +84,7 @@ struct Session::Impl {
         [&call](Worker& w) {
           call.self->computation->forward_logits(call.step_tokens, call.first, call.count, w);
         },
-        most_threads);
+        step_threads);  // what a thread computed for itself lies with it
     return computation->outcome();
   }
 
@@ -228,7 +225,8 @@ Result<void> Session::feed_some(std::span<Session* const> sessions, std::span<co
   for (Session* s : sessions) places.push_back({s->impl_->computation.get(), s->impl_->position});
   const auto n = static_cast<uint32_t>(ids.size());
   const Step step{.ids = ids, .places = places, .output = Step::Output::kAll};
-  lead.pool->run([&](Worker& w) { lead.computation->forward(step, w); });
+  lead.step_threads = lead.most_threads;
+  lead.pool->run([&](Worker& w) { lead.computation->forward(step, w); }, lead.step_threads);
   PIXELLM_CHECK(lead.step_logits(n, 0, n));
   for (uint32_t i = 0; i < n; i++)
     if (!all_finite(lead.logits_of(i)))
