@@ -82,6 +82,13 @@ class WithAGpu(World):
             cpu, gpu = self.both("run", self.model, "-p", "a picture of", "-n", "16", "--json", "--context", "64", *how)
             self.assertEqual(gpu["ids"], cpu["ids"])
 
+    def test_options_of_the_cpu_are_refused(self):
+        for option in (["--activations", "16"], ["--kv-cache", "8"]):
+            refused = run("run", self.model, "-p", "a", "-n", "1", "--device", "gpu", *option)
+            self.assertEqual((refused.returncode, refused.stdout), (1, ""))
+            self.assertIn(option[0], refused.stderr)
+        self.assertEqual(run("bench", self.model, "--device", "gpu", "--roofline").returncode, 2)
+
     def test_perplexity(self):
         cpu, gpu = self.both("eval", self.model, self.text, "--context", "64", "--json")
         self.assertEqual(gpu["tokens"], cpu["tokens"])

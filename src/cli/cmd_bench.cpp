@@ -106,12 +106,17 @@ int cmd_bench(int argc, char** argv) {
       "own, in milliseconds of a thread. With --compare a last line {comparison [{what, before, now,\n"
       "ratio}]}.\n"
       "--device gpu: {device, pp512, tg128, read_share, read_gb_s (of a shader that only reads the weights'\n"
-      "textures), bytes_per_token, dispatches_per_token, dispatches_per_layer}; --profile adds kernels [{shader,\n"
+      "textures), bytes_per_token, dispatches_per_token, dispatches_per_layer}; --profile adds kernels "
+      "[{shader,\n"
       "dispatches, ms}] of one token.\n\n"
       "Example:\n  pixellm bench model.png -t 1,2 -r 3");
   if (auto status = parse(app, argc, argv)) return *status;
   if (flags.signature) return print_signature();
   if (flags.model.empty()) return report_usage("bench: MODEL is required");
+  if (flags.common.device != "cpu" &&
+      (flags.roofline || !flags.compare.empty() || !flags.plan.sequences.empty() || !flags.threads.empty()))
+    return report_usage(
+        "bench: --threads, --sequences, --roofline and --compare are the CPU's; --device gpu has --profile");
   const auto done = run_bench(flags);
   return done ? 0 : report(done.error());
 }

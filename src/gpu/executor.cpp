@@ -11,7 +11,7 @@ namespace pixellm::gpu {
 namespace {
 
 constexpr std::array kLists = {Executor::List::kDecode, Executor::List::kPrefill, Executor::List::kLogits,
-                               Executor::List::kArgmax, Executor::List::kLargest};
+                               Executor::List::kArgmax};
 
 uint32_t count(const Extent& e, const StepWords& s) {
   const auto times = [&](uint64_t v) {
@@ -94,11 +94,9 @@ const std::vector<Dispatch>& Executor::dispatches(List list) const {
     case List::kLogits:
       return plan_.logits;
     case List::kArgmax:
-      return plan_.argmax;
-    case List::kLargest:
       break;
   }
-  return plan_.top_k;
+  return plan_.argmax;
 }
 
 Result<void> Executor::write(std::string_view buffer_name, Bytes data) {

@@ -24,8 +24,8 @@ class Executor {
   Buffer& buffer(std::string_view name) { return buffers_[plan_.buffer(name)]; }
   Result<void> write(std::string_view buffer_name, Bytes data);
 
-  // The lists of a plan, ready to run.
-  enum class List : uint8_t { kDecode, kPrefill, kLogits, kArgmax, kLargest };
+  // The lists of a plan that are made ready; top_k is for hosts that sample on the device.
+  enum class List : uint8_t { kDecode, kPrefill, kLogits, kArgmax };
   // Appends the list for a step of these sizes; without its last dispatch (the logits) when told so.
   void record(List list, const StepWords& step, bool without_last, Commands& commands) const;
   const std::vector<Dispatch>& dispatches(List list) const;
@@ -44,7 +44,7 @@ class Executor {
   const Plan plan_;
   std::vector<Buffer> buffers_;  // as plan_.buffers; `vectors` is the model's
   Buffer params_;
-  std::array<std::vector<Ready>, 5> ready_;
+  std::array<std::vector<Ready>, 4> ready_;
 };
 
 }  // namespace pixellm::gpu

@@ -116,6 +116,10 @@ Result<std::unique_ptr<Session>> Session::create(const Engine& engine, ThreadPoo
     return fail(ErrorCode::kInvalidArgument,
                 fmt::format("infer: a context of {} was asked for, the model's is {}", s->context,
                             config.context_length));
+  if (options.backend && (options.activations != ActivationKind::kInt8 || options.cache != CacheKind::kF16))
+    return fail(ErrorCode::kUnsupported, fmt::format("infer: {} has activations of 8 bits and a cache of 16; "
+                                                     "others (--activations, --kv-cache) are the CPU's",
+                                                     options.backend->name()));
   if (options.batch == 0)
     return fail(ErrorCode::kInvalidArgument, "infer: a batch of 0 tokens, must be at least 1");
   s->batch = std::min(options.batch, s->context);
